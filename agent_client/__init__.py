@@ -1,0 +1,1 @@
+"""Seekling's agent client."""

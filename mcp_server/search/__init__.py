@@ -1,0 +1,1 @@
+"""Searching: the provider chain and its providers."""

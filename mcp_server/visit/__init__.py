@@ -1,0 +1,1 @@
+"""Visiting pages: guard, fetch, extract."""
