@@ -1,0 +1,150 @@
+"""The server's settings: defaults < file < environment < flags, resolved once.
+
+Every key is a field of `ServerConfig`. In a TOML file it has the field's name; in the environment
+it is `SEEKLING_MCP_` and the name in capitals, lists separated by commas. Secrets come from the
+environment only.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import platformdirs
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from mcp_server.errors import ConfigError
+
+ENV_PREFIX = "SEEKLING_MCP_"
+FILE_NAME = "server.toml"
+SECRETS = {"serper_api_key": "SERPER_API_KEY"}
+"""Secret fields and the environment variable each is read from."""
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Ports = Annotated[tuple[int, ...] | Literal["any"], Field(union_mode="left_to_right")]
+
+
+def _split_ports(value: object) -> object:
+    return value if value == "any" else _split(value)
+
+
+class ServerConfig(BaseModel):
+    """All settings of the server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    providers: Words = ("auto",)
+    """Search providers in the order asked. `auto`: those that are configured (serper, searxng, an
+    index of your own), then the keyless duckduckgo, then the embedded encyclopedia."""
+    index: Path | None = None
+    """Folder of a local index made by `seekling-mcp index build`."""
+    searxng_url: str = ""
+    """Base URL of a SearXNG instance with the JSON format enabled."""
+    serper_api_key: SecretStr | None = None
+    """Environment only: SERPER_API_KEY."""
+    provider_seconds: Annotated[float, Field(gt=0, le=60)] = 8.0
+    """Longest wait for one search provider."""
+    visit_seconds: Annotated[float, Field(gt=0, le=300)] = 20.0
+    """Longest time for one visit: all redirects, the body and the reading."""
+    max_page_bytes: Annotated[int, Field(ge=1_000, le=200_000_000)] = 20_000_000
+    """Longest page after decompression; half of it on the wire."""
+    allow_private: Words = ()
+    """Hosts or CIDR ranges that may be private addresses. Metadata addresses never are."""
+    allow_ports: Annotated[Ports, BeforeValidator(_split_ports)] = (80, 443, 8080, 8443)
+    """Ports that may be visited, or `any`."""
+    user_agent: Annotated[str, Field(min_length=1, max_length=200)] = (
+        "Seekling/0.1 (+https://pypi.org/project/seekling/)"
+    )
+    """How the server names itself to web sites."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """Logs go to stderr."""
+
+
+def default_file() -> Path:
+    """The settings file that is read when none is named."""
+    return platformdirs.user_config_path("seekling") / FILE_NAME
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> ServerConfig:
+    """Resolve the settings.
+
+    Args:
+        file: a TOML file; without it `SEEKLING_MCP_CONFIG` or the default file, if it exists.
+        environ: the environment, `os.environ` by default.
+        flags: settings given on the command line; None values are not given.
+
+    Raises:
+        ConfigError: a key is unknown (the closest one is named), a value is malformed, the file
+            cannot be read, or a secret stands in the file.
+    """
+    environ = os.environ if environ is None else environ
+    named = file or (Path(given) if (given := environ.get(f"{ENV_PREFIX}CONFIG")) else None)
+    values = _from_file(named or default_file(), required=named is not None)
+    values |= _from_environment(environ)
+    values |= {key: value for key, value in (flags or {}).items() if value is not None}
+    try:
+        return ServerConfig.model_validate(values)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        key = str(first["loc"][0]) if first["loc"] else "settings"
+        given = "" if key in SECRETS else f" {first['input']!r}"
+        raise ConfigError(f"setting {key!r}:{given}: {first['msg'].lower()}") from exc
+
+
+def _from_file(path: Path, *, required: bool) -> dict[str, object]:
+    try:
+        values = cast(dict[str, object], tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(f"settings file {str(path)!r} does not exist") from None
+        return {}
+    except (OSError, ValueError) as exc:  # ValueError: TOML syntax, or not UTF-8
+        raise ConfigError(f"settings file {str(path)!r}: {exc}") from exc
+    for key in values:
+        _check_key(key, f"settings file {str(path)!r}")
+        if key in SECRETS:
+            raise ConfigError(
+                f"settings file {str(path)!r}: {key!r} is a secret",
+                hint=f"put it into the environment variable {SECRETS[key]}",
+            )
+    return values
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for name, value in environ.items():
+        if name.startswith(ENV_PREFIX) and name != f"{ENV_PREFIX}CONFIG" and value:
+            key = name.removeprefix(ENV_PREFIX).lower()
+            _check_key(key, "environment", shown=name, prefix=ENV_PREFIX)
+            values[key] = value
+    for key, name in SECRETS.items():
+        if environ.get(name):
+            values[key] = environ[name]
+    return values
+
+
+def _check_key(key: str, where: str, *, shown: str = "", prefix: str = "") -> None:
+    known = list(ServerConfig.model_fields)
+    if key in known:
+        return
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    closest = (prefix + close[0].upper() if prefix else close[0]) if close else ""
+    raise ConfigError(
+        f"{where}: unknown setting {shown or key!r}"
+        + (f", did you mean {closest!r}?" if closest else ""),
+        hint="" if closest else f"known settings: {', '.join(known)}",
+    )

@@ -1,0 +1,1 @@
+"""The local corpus: documents, the index built from them, the embedded encyclopedia."""

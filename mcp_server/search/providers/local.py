@@ -1,0 +1,25 @@
+"""The local full-text index as a provider."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from mcp_server.corpus.index import LocalIndex
+from mcp_server.errors import CorpusError, ProviderFailed
+from mcp_server.search.types import SearchHit, SearchQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """BM25 over an index on this machine."""
+
+    index: LocalIndex
+    name: str = "local"
+
+    async def search(self, query: SearchQuery) -> Sequence[SearchHit]:
+        """The index's hits; runs in a thread, since a cold index reads from disk."""
+        try:
+            return await anyio.to_thread.run_sync(self.index.search, query)
+        except CorpusError as exc:
+            raise ProviderFailed(self.name, str(exc), retryable=False, hint=exc.hint) from exc
