@@ -42,5 +42,7 @@ def clean_line(text: str, max_chars: int) -> str:
     if len(line) <= max_chars:
         return line
     cut = line[: max_chars - 1]
+    if line[max_chars - 1] == " ":
+        return cut.rstrip(" ,;:") + "…"
     head, _, _ = cut.rpartition(" ")
     return (head if len(head) >= max_chars // 2 else cut).rstrip(" ,;:") + "…"

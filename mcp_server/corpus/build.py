@@ -5,8 +5,8 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from mcp_server.corpus.documents import Document, read_source, source_bytes
 from mcp_server.corpus.index import FORMAT, MANIFEST, Manifest, SourceRecord, index_schema
 from mcp_server.errors import CorpusError
 
+MIN_FREE_BYTES = 1_000_000
+"""A disk with less free space is called full: segments are written in blocks about this large."""
 WRITER_MEMORY_BYTES = 128_000_000
 """Heap of the one indexing thread; tantivy starts a new segment when it is full."""
 
@@ -164,7 +166,7 @@ def _is_generation(name: str) -> bool:
 
 
 @contextmanager
-def _generation(directory: Path) -> Iterator[Path]:
+def _generation(directory: Path) -> Generator[Path]:
     """A folder for a new generation; removed again unless the manifest came to name it."""
     folder = directory / f"gen-{uuid.uuid4().hex[:12]}"
     made_directory = not directory.exists()
@@ -191,7 +193,21 @@ def _write(documents: Iterable[Document], folder: Path) -> None:
         index = tantivy.Index(index_schema(), path=str(folder))
         writer = index.writer(heap_size=WRITER_MEMORY_BYTES, num_threads=1)
     except (ValueError, OSError) as exc:
-        raise _cannot_write(folder.parent, _reason(exc)) from exc
+        raise _cannot_write(folder.parent, _reason(exc, folder)) from exc
+    try:
+        _add_all(documents, writer, folder)
+    except BaseException:
+        # Ends the writer's threads: one that still runs would write into the folder as it goes.
+        with suppress(ValueError, OSError):
+            writer.rollback()
+        with suppress(ValueError, OSError):
+            writer.wait_merging_threads()
+        raise
+    for lock in folder.glob(".tantivy-*.lock"):
+        lock.unlink(missing_ok=True)
+
+
+def _add_all(documents: Iterable[Document], writer: tantivy.IndexWriter, folder: Path) -> None:
     for document in documents:  # errors of the sources pass through as they are
         links = [[link.text, link.url] for link in document.links]
         stored = tantivy.Document(
@@ -204,14 +220,12 @@ def _write(documents: Iterable[Document], folder: Path) -> None:
         try:
             writer.add_document(stored)
         except (ValueError, OSError) as exc:
-            raise _cannot_write(folder.parent, _reason(exc)) from exc
+            raise _cannot_write(folder.parent, _reason(exc, folder)) from exc
     try:
         writer.commit()
         writer.wait_merging_threads()
     except (ValueError, OSError) as exc:
-        raise _cannot_write(folder.parent, _reason(exc)) from exc
-    for lock in folder.glob(".tantivy-*.lock"):
-        lock.unlink(missing_ok=True)
+        raise _cannot_write(folder.parent, _reason(exc, folder)) from exc
 
 
 def _switch(directory: Path, manifest: Manifest) -> None:
@@ -227,11 +241,11 @@ def _switch(directory: Path, manifest: Manifest) -> None:
         raise _cannot_write(directory, exc.strerror or str(exc)) from exc
 
 
-def _reason(exc: Exception) -> str:
-    text = str(exc)
-    return (
-        "no space left on device" if "os error 28" in text.lower() else text.splitlines()[0][:200]
-    )
+def _reason(exc: Exception, folder: Path) -> str:
+    # tantivy reports a write that failed in its thread only as "the writer was killed".
+    if "os error 28" in str(exc) or shutil.disk_usage(folder).free < MIN_FREE_BYTES:
+        return "no space left on device"
+    return str(exc).splitlines()[0][:200]
 
 
 def _cannot_write(directory: Path, reason: str) -> CorpusError:

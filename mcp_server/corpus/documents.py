@@ -185,13 +185,12 @@ def _read_page(path: Path, relative: Path, base: str) -> Document:
 
 def _read_html(body: bytes, url: str) -> tuple[str, str, tuple[Link, ...]]:
     # The HTML reader is heavy to import and only some corpora hold HTML.
-    from mcp_server.extract.types import SourceInfo
-    from mcp_server.extract.webpage import extract_webpage
+    from mcp_server.extract.webpage import read_webpage
     from mcp_server.visit.media_type import sniff
+    from mcp_server.visit.types import Resource
 
-    media = sniff("text/html", body)
-    info = SourceInfo(url=url, media_type="text/html", charset=media.charset)
-    found = extract_webpage(body, info)
+    info = sniff(Resource(url=url, final_url=url, status=200, content_type="text/html", body=body))
+    found = read_webpage(body, info)
     return found.title, found.text, found.links
 
 

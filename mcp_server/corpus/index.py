@@ -7,7 +7,7 @@ never see half an index and a failed build leaves the old one as it was.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -25,6 +25,7 @@ FORMAT = 1
 """Raised when an index must be built again to be read."""
 
 _WORD = re.compile(r"\w+")
+_HEADING_MARK = re.compile(r"^#{1,6} ", re.MULTILINE)
 _STOP_WORDS = frozenset(
     """a about an and are as at be been but by can could did do does for from had has have he her
     his how i if in into is it its me more most my no not of on one or our she should so some such
@@ -147,7 +148,7 @@ class LocalIndex:
                     SearchHit(
                         url=_first(document, "url"),
                         title=_first(document, "title"),
-                        preview=clean_line(preview, query.preview_chars),
+                        preview=clean_line(_HEADING_MARK.sub("", preview), query.preview_chars),
                         document_id=_first(document, "id"),
                         score=float(cast(float, score)),
                     )
@@ -181,7 +182,7 @@ class LocalIndex:
         return self.page_at(url)
 
     @contextmanager
-    def _damage_named(self) -> Iterator[None]:
+    def _damage_named(self) -> Generator[None]:
         """Turn tantivy's errors, panics of its Rust code included, into a `CorpusError`."""
         try:
             yield

@@ -70,6 +70,7 @@ class SearchService:
         """
         reports: list[ProviderReport] = []
         failures: list[ProviderError] = []
+        hits: list[SearchHit] = []
         for provider in self._providers:
             try:
                 hits = await self._ask(provider, query)
@@ -88,7 +89,7 @@ class SearchService:
             raise NoProviderAnswered(failures)
         return SearchResults(
             query=query.text,
-            hits=tuple(hits) if answered else (),
+            hits=tuple(hits),
             provider=(answered or empty)[-1],
             reports=tuple(reports),
         )

@@ -1,0 +1,1 @@
+"""The agent: the loop, its limits, its prompts, and what comes out."""

@@ -1,0 +1,226 @@
+"""The composition root: the only place that builds models, tools and agents."""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from agent_client.agent.agent import Agent
+from agent_client.agent.limits import Limits
+from agent_client.config import SECRETS, ClientConfig
+from agent_client.conversation import Sampling
+from agent_client.engine import llama_cpp
+from agent_client.engine.weights import (
+    DEFAULT_MODEL,
+    MODELS,
+    ModelFile,
+    is_verified,
+    models_dir,
+)
+from agent_client.errors import ModelError, NoModel, ToolServerError
+from agent_client.model.chat_completions import ChatCompletions
+from agent_client.model.discovery import (
+    LOCAL_PORTS,
+    Endpoint,
+    find_local,
+    models_at,
+    normalise_base_url,
+)
+from agent_client.model.guided import GuidedModel
+from agent_client.ports import ModelClient
+from agent_client.toolbox import McpToolbox, StdioTarget, Target
+
+EMBEDDED = "embedded"
+"""The name for the default embedded model."""
+SERVER_SCRIPT = "seekling-mcp"
+
+GUIDANCE = {"qwen2.5-coder-0.5b": "staged", "qwen2.5-coder-1.5b": "schema"}
+"""How each embedded model is led, as measured: the smaller one cannot choose its next step."""
+
+Tell = Callable[[str], None]
+"""Takes one line about what is being set up."""
+
+
+def _tell_no_one(_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the model is: an endpoint, or a file for the embedded engine."""
+
+    endpoint: Endpoint | None = None
+    file: ModelFile | None = None
+
+
+@asynccontextmanager
+async def open_agent(config: ClientConfig, *, tell: Tell = _tell_no_one) -> AsyncGenerator[Agent]:
+    """Find or start the model, start the tools, and close both afterwards.
+
+    Args:
+        config: the settings.
+        tell: told what is being set up, for people who wait.
+
+    Raises:
+        ConfigError: the settings contradict each other.
+        NoModel: no model is configured, running, or there to be started.
+        ModelError: the configured endpoint cannot be used.
+        EngineError: the embedded engine does not start.
+        ToolServerError: the MCP server does not start.
+    """
+    async with httpx.AsyncClient(trust_env=_wants_proxy(config)) as http:
+        place = await _find_model(config, http)
+        async with _open_model(config, place, http, tell) as model:
+            target = tool_server_target(config, os.environ)
+            tell(f"tools: {target}")
+            async with McpToolbox.open(target, call_seconds=config.limits.tool_seconds) as tools:
+                yield Agent(
+                    model=model,
+                    tools=tools,
+                    sampling=Sampling(**config.sampling.model_dump()),
+                    limits=Limits(**config.limits.model_dump(exclude={"tool_seconds"})),
+                    style=config.style,
+                )
+
+
+def _wants_proxy(config: ClientConfig) -> bool:
+    """A model elsewhere is reached as the environment says; one on this machine is not proxied."""
+    return _looks_like_url(config.model) and not re.search(
+        r"(?i)//(localhost|127\.|\[::1\])", normalise_base_url(config.model)
+    )
+
+
+def _looks_like_url(model: str) -> bool:
+    return "://" in model or re.fullmatch(r"[\w.-]+:\d{1,5}(/.*)?", model) is not None
+
+
+async def _find_model(config: ClientConfig, http: httpx.AsyncClient) -> _Place:
+    if not config.model:
+        if found := await find_local(http):
+            return _Place(endpoint=found)
+        return _Place(file=_embedded_file(DEFAULT_MODEL, was_asked_for=False))
+    if _looks_like_url(config.model):
+        return _Place(endpoint=await _endpoint_at(config, http))
+    if config.model == EMBEDDED or config.model in MODELS:
+        name = DEFAULT_MODEL if config.model == EMBEDDED else config.model
+        return _Place(file=_embedded_file(name, was_asked_for=True))
+    return _Place(endpoint=await _endpoint_serving(config.model, http))
+
+
+async def _endpoint_at(config: ClientConfig, http: httpx.AsyncClient) -> Endpoint:
+    base_url = normalise_base_url(config.model)
+    if config.model_name:
+        return Endpoint(base_url=base_url, model=config.model_name, server="")
+    names = await models_at(base_url, http, api_key=_api_key(config))
+    if not names:
+        raise NoModel(f"the endpoint {base_url} lists no model", hint="name one with --model-name")
+    return Endpoint(base_url=base_url, model=names[0], server="")
+
+
+async def _endpoint_serving(name: str, http: httpx.AsyncClient) -> Endpoint:
+    seen: list[str] = []
+    for port, server in LOCAL_PORTS.items():
+        base_url = f"http://127.0.0.1:{port}/v1"
+        try:
+            names = await models_at(base_url, http)
+        except ModelError:
+            continue
+        if name in names:
+            return Endpoint(base_url=base_url, model=name, server=server)
+        seen += names
+    served = f"local servers offer {', '.join(seen)}" if seen else "no local server answers"
+    raise NoModel(
+        f"no model named {name!r}: {served}",
+        hint="--model takes a URL, the name of a served model, or one of:"
+        f" {', '.join((EMBEDDED, *MODELS))}",
+    )
+
+
+def _embedded_file(name: str, *, was_asked_for: bool) -> ModelFile:
+    file = MODELS[name]
+    if is_verified(models_dir() / file.file_name, file.sha256):
+        return file
+    if was_asked_for:
+        raise NoModel(
+            f"the embedded model {name!r} is not on this machine",
+            hint=f"run: seekling engine pull {name}",
+        )
+    ports = ", ".join(f"{server} :{port}" for port, server in LOCAL_PORTS.items())
+    raise NoModel(
+        f"no model is configured, none answers on the usual local ports ({ports}), and the embedded"
+        " one is not on this machine",
+        hint="name an endpoint with --model URL, or run: seekling engine pull",
+    )
+
+
+@asynccontextmanager
+async def _open_model(
+    config: ClientConfig, place: _Place, http: httpx.AsyncClient, tell: Tell
+) -> AsyncGenerator[ModelClient]:
+    if place.endpoint:
+        at = f"{place.endpoint.server} at " if place.endpoint.server else ""
+        tell(f"model: {place.endpoint.model} ({at}{place.endpoint.base_url})")
+        model = ChatCompletions(
+            http=http,
+            base_url=place.endpoint.base_url,
+            model=place.endpoint.model,
+            api_key=_api_key(config),
+        )
+        yield _guided(model, config, default="none")
+        return
+    assert place.file is not None
+    tell(f"model: {place.file.name}, embedded, on the CPU")
+    path = models_dir() / place.file.file_name
+    async with llama_cpp.serve(
+        path,
+        context_tokens=config.engine.context_tokens,
+        threads=config.engine.threads or None,
+    ) as base_url:
+        model = ChatCompletions(
+            http=http, base_url=base_url, model=place.file.name, sglang_extras=False
+        )
+        yield _guided(model, config, default=GUIDANCE[place.file.name])
+
+
+def _guided(model: ModelClient, config: ClientConfig, *, default: str) -> ModelClient:
+    mode = default if config.guidance == "auto" else config.guidance
+    if mode == "none":
+        return model
+    return GuidedModel(model, "schema" if mode == "schema" else "staged", max_hops=config.max_hops)
+
+
+def _api_key(config: ClientConfig) -> str | None:
+    return config.api_key.get_secret_value() if config.api_key else None
+
+
+def tool_server_target(config: ClientConfig, environ: Mapping[str, str]) -> Target:
+    """What to start or connect to for the tools.
+
+    A server that we start gets our environment without the model's key.
+
+    Raises:
+        ToolServerError: no command is given and ours is not installed.
+    """
+    if re.match(r"(?i)https?://", config.mcp):
+        return config.mcp
+    secrets = {name for names in SECRETS.values() for name in names}
+    passed = {name: value for name, value in environ.items() if name not in secrets}
+    return StdioTarget.parse(config.mcp or _own_server(), passed)
+
+
+def _own_server() -> str:
+    # Beside this interpreter first: a virtual environment that is not activated is not on PATH.
+    beside = Path(sys.executable).parent
+    found = shutil.which(SERVER_SCRIPT, path=str(beside)) or shutil.which(SERVER_SCRIPT)
+    if not found:
+        raise ToolServerError(
+            SERVER_SCRIPT, "is not installed beside seekling", hint="name a server with --mcp"
+        )
+    return shlex.join([found, "serve"])

@@ -1,0 +1,137 @@
+"""`seekling ask "…"`: one question, one answer with sources."""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent_client.agent.outcome import Outcome
+    from agent_client.config import ClientConfig
+
+# Flag, setting, metavar, help. The settings are explained in `agent_client.config`.
+SETTINGS = (
+    ("--model", "model", "URL|NAME", "model endpoint, served model's name, or `embedded`"),
+    ("--model-name", "model_name", "NAME", "which model to ask for at that URL"),
+    ("--guidance", "guidance", "MODE", "lead a small model: auto, none, schema or staged"),
+    ("--mcp", "mcp", "COMMAND|URL", "MCP server with the tools (seekling-mcp serve)"),
+    ("--style", "style", "STYLE", "auto, short (boxed answer) or cited"),
+    ("--max-turns", "limits.turns", "N", "most model calls (30)"),
+    ("--max-tool-calls", "limits.tool_calls", "N", "most tool calls (60)"),
+    ("--timeout", "limits.seconds", "S", "seconds until the answer is asked for (600)"),
+    ("--log-level", "log_level", "LEVEL", "debug, info, warning or error (warning)"),
+)
+
+
+def add_parser(
+    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    """Add the command to the grammar."""
+    parser = subparsers.add_parser(
+        "ask",
+        help="answer one question (the default command)",
+        description="Answer one question. The answer goes to stdout, everything else to stderr.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("question", metavar="QUESTION")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("-q", "--quiet", action="store_true", help="the answer only")
+    parser.add_argument("--config", metavar="FILE", help="a TOML settings file")
+    for flag, setting, metavar, help_text in SETTINGS:
+        parser.add_argument(flag, dest=setting, metavar=metavar, help=help_text)
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Ask, show what happens, print the answer; the exit code tells how it ended."""
+    from pathlib import Path
+
+    from agent_client.config import load
+    from agent_client.errors import ConfigError
+    from agent_client.log import configure_logging
+
+    flags = {setting: getattr(options, setting) for _, setting, _, _ in SETTINGS}
+    config = load(file=Path(options.config) if options.config else None, flags=flags)
+    configure_logging(config.log_level)
+    if not options.question.strip():
+        raise ConfigError("the question is empty", hint='try: seekling ask "Who …?"')
+    outcome, model = await _answer(options, config)
+    if options.json:
+        print(json.dumps(outcome_json(outcome, model), ensure_ascii=False))
+    elif outcome.error is not None:
+        raise outcome.error
+    return exit_code(outcome)
+
+
+async def _answer(options: argparse.Namespace, config: "ClientConfig") -> "tuple[Outcome, str]":
+    from agent_client.app import open_agent
+    from agent_client.cli.render import Terminal
+
+    is_silent = options.quiet or options.json
+    terminal = Terminal(out=sys.stdout, err=sys.stderr, is_silent=is_silent)
+    terminal.question(options.question)
+    async with open_agent(config, tell=terminal.tell) as agent:
+        outcome = await agent.ask(options.question, emit=terminal.show)
+        model = agent.model.name
+    if not options.json:
+        terminal.answer(outcome, with_sources=not options.quiet)
+    return outcome, model
+
+
+def exit_code(outcome: "Outcome") -> int:
+    """0 answered, 3 a limit was reached, otherwise the error's own or 1."""
+    from agent_client.agent.outcome import LIMIT_REASONS
+    from agent_client.errors import SeeklingClientError
+
+    if outcome.stop_reason == "answered":
+        return 0
+    if outcome.stop_reason in LIMIT_REASONS:
+        return 3
+    if isinstance(outcome.error, SeeklingClientError):
+        return outcome.error.exit_code
+    return 1
+
+
+def outcome_json(outcome: "Outcome", model: str) -> dict[str, object]:
+    """The one object that `--json` prints."""
+    counts, usage = outcome.counts, outcome.usage
+    told: dict[str, object] = {
+        "question": outcome.question,
+        "answer": outcome.answer,
+        "short_answer": outcome.short_answer,
+        "stop_reason": outcome.stop_reason,
+        "sources": [
+            {
+                "number": source.number,
+                "url": source.url,
+                "title": source.title,
+                "cited": source.is_cited,
+            }
+            for source in outcome.sources
+        ],
+        "counts": {
+            "turns": counts.turns,
+            "searches": counts.searches,
+            "visits": counts.visits,
+            "tool_calls": counts.tool_calls,
+            "tool_errors": counts.tool_errors,
+            "malformed_calls": counts.malformed_calls,
+        },
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached_tokens": usage.cached_tokens,
+        },
+        "timings": {
+            "seconds": round(outcome.seconds, 3),
+            **{f"{name}_seconds": round(value, 3) for name, value in outcome.timings.items()},
+        },
+        "model": model,
+    }
+    if outcome.error is not None:
+        told["error"] = {
+            "type": type(outcome.error).__name__,
+            "message": str(outcome.error),
+            "hint": getattr(outcome.error, "hint", ""),
+            "code": exit_code(outcome),
+        }
+    return told

@@ -1,0 +1,224 @@
+"""The client's settings: defaults < file < environment < flags, resolved once.
+
+Every key is a field of `ClientConfig`, or of one of its sections with a dot between. In a TOML
+file sections are tables; in the environment a key is `SEEKLING_` and the name in capitals, the dot
+an underscore (`SEEKLING_LIMITS_TURNS`). Secrets come from the environment only.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from agent_client.errors import ConfigError
+
+ENV_PREFIX = "SEEKLING_"
+SERVER_ENV_PREFIX = "SEEKLING_MCP_"
+"""Settings of our MCP server, which reads them itself."""
+FILE_NAME = "client.toml"
+SECRETS = {"api_key": ("SEEKLING_API_KEY", "OPENAI_API_KEY")}
+"""Secret fields and the environment variables each is read from, the first one set wins."""
+FOREIGN_ENV = {"model": "OPENAI_BASE_URL"}
+"""Variables of others that mean the same; our own come first."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SamplingConfig(_Section):
+    """How tokens are chosen; the defaults are those of the II-Search-4B model card."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.6
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    top_k: Annotated[int, Field(ge=-1)] = 20
+    repetition_penalty: Annotated[float, Field(gt=0, le=2)] = 1.1
+    max_tokens: Annotated[int, Field(ge=1)] = 2048
+    """Longest reply in tokens, reasoning included."""
+
+
+class LimitsConfig(_Section):
+    """How much one question may cost. At a limit the model is asked for its answer at once."""
+
+    turns: Annotated[int, Field(ge=1)] = 30
+    """Most model calls."""
+    tool_calls: Annotated[int, Field(ge=0)] = 60
+    """Most tool calls."""
+    seconds: Annotated[float, Field(gt=0)] = 600.0
+    """Longest time until the answer is asked for."""
+    answer_seconds: Annotated[float, Field(gt=0)] = 120.0
+    """Longest time for that last answer."""
+    total_tokens: Annotated[int, Field(ge=0)] = 0
+    """Most tokens over all turns; 0 is no bound."""
+    tool_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Longest time for one tool call."""
+
+
+class EngineConfig(_Section):
+    """The embedded CPU engine."""
+
+    context_tokens: Annotated[int, Field(ge=1_024, le=131_072)] = 8_192
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
+    """0 chooses by the machine's cores and load."""
+
+
+class ClientConfig(_Section):
+    """All settings of the client."""
+
+    model: str = ""
+    """URL of an OpenAI-compatible endpoint, name of a model that one on the usual local ports
+    serves, or name of an embedded model (`embedded` is the default one). Empty: whatever answers
+    on the usual local ports, else the embedded model."""
+    model_name: str = ""
+    """Which model to ask for at that URL; empty: the first that it lists."""
+    api_key: SecretStr | None = None
+    """Environment only: SEEKLING_API_KEY or OPENAI_API_KEY."""
+    guidance: Literal["auto", "none", "schema", "staged"] = "auto"
+    """How a model that does not call tools on its own is led; `auto`: embedded models only."""
+    max_hops: Annotated[int, Field(ge=1, le=10)] = 3
+    """Most pages that a guided model visits."""
+    mcp: str = ""
+    """Command or URL of the MCP server; empty: our own, `seekling-mcp serve`."""
+    style: Literal["auto", "short", "cited"] = "auto"
+    """Ask for a short boxed answer, a cited one, or choose by the question."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """Logs go to stderr."""
+    sampling: SamplingConfig = SamplingConfig()
+    limits: LimitsConfig = LimitsConfig()
+    engine: EngineConfig = EngineConfig()
+
+
+def known_keys() -> tuple[str, ...]:
+    """Every setting, sections with a dot."""
+    keys: list[str] = []
+    for name, field in ClientConfig.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+            keys += [f"{name}.{inner}" for inner in field.annotation.model_fields]
+        else:
+            keys.append(name)
+    return tuple(keys)
+
+
+def default_file() -> Path:
+    """The settings file that is read when none is named."""
+    return platformdirs.user_config_path("seekling") / FILE_NAME
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> ClientConfig:
+    """Resolve the settings.
+
+    Args:
+        file: a TOML file; without it `SEEKLING_CONFIG` or the default file, if it exists.
+        environ: the environment, `os.environ` by default.
+        flags: settings given in the call, sections with a dot or as mappings; None is not given.
+
+    Raises:
+        ConfigError: a key is unknown (the closest one is named), a value is malformed, the file
+            cannot be read, or a secret stands in the file.
+    """
+    environ = os.environ if environ is None else environ
+    named = file or (Path(given) if (given := environ.get(f"{ENV_PREFIX}CONFIG")) else None)
+    values = _from_file(named or default_file(), required=named is not None)
+    values |= _from_environment(environ)
+    values |= _from_flags(flags or {})
+    try:
+        return ClientConfig.model_validate(_nested(values))
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        given = "" if key in SECRETS else f" {first['input']!r}"
+        raise ConfigError(f"setting {key!r}:{given}: {first['msg'].lower()}") from exc
+
+
+def _from_file(path: Path, *, required: bool) -> dict[str, object]:
+    where = f"settings file {str(path)!r}"
+    try:
+        tables = cast(dict[str, object], tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(f"{where} does not exist") from None
+        return {}
+    except (OSError, ValueError) as exc:  # ValueError: TOML syntax, or not UTF-8
+        raise ConfigError(f"{where}: {exc}") from exc
+    values = _flat(tables)
+    for key in values:
+        _check_key(key, where)
+        if key in SECRETS:
+            raise ConfigError(
+                f"{where}: {key!r} is a secret",
+                hint=f"put it into the environment variable {SECRETS[key][0]}",
+            )
+    return values
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    by_name = {ENV_PREFIX + key.upper().replace(".", "_"): key for key in known_keys()}
+    secret_names = {name for names in SECRETS.values() for name in names}
+    values: dict[str, object] = {
+        key: environ[name] for key, name in FOREIGN_ENV.items() if environ.get(name)
+    }
+    for name, value in environ.items():
+        is_ours = name.startswith(ENV_PREFIX) and not name.startswith(SERVER_ENV_PREFIX)
+        if not is_ours or not value or name == f"{ENV_PREFIX}CONFIG" or name in secret_names:
+            continue
+        if name not in by_name:
+            raise _unknown(name, "environment", list(by_name))
+        values[by_name[name]] = value
+    for key, names in SECRETS.items():
+        found = next((environ[name] for name in names if environ.get(name)), None)
+        if found:
+            values[key] = found
+    return values
+
+
+def _from_flags(flags: Mapping[str, object]) -> dict[str, object]:
+    values = _flat({key: value for key, value in flags.items() if value is not None})
+    for key in values:
+        _check_key(key, "settings")
+    return values
+
+
+def _flat(tables: Mapping[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            section = cast(Mapping[str, object], value)
+            flat |= {f"{key}.{inner}": inner_value for inner, inner_value in section.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _nested(values: Mapping[str, object]) -> dict[str, object]:
+    nested: dict[str, object] = {}
+    for key, value in values.items():
+        section, dot, inner = key.partition(".")
+        if dot:
+            cast(dict[str, object], nested.setdefault(section, {}))[inner] = value
+        else:
+            nested[key] = value
+    return nested
+
+
+def _check_key(key: str, where: str) -> None:
+    known = known_keys()
+    if key not in known:
+        raise _unknown(key, where, known)
+
+
+def _unknown(key: str, where: str, known: "tuple[str, ...] | list[str]") -> ConfigError:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return ConfigError(
+        f"{where}: unknown setting {key!r}" + (f", did you mean {close[0]!r}?" if close else ""),
+        hint="" if close else f"known settings: {', '.join(known)}",
+    )

@@ -1,0 +1,135 @@
+"""What can go wrong in the client, one type per boundary crossed.
+
+```text
+SeeklingClientError
+├── ConfigError                 a setting is wrong                        -> stderr, exit 2
+├── NoModel                     no model is configured, running or there     -> stderr, exit 6
+├── ModelError                  the model endpoint refused or failed
+│   ├── ModelUnreachable        nothing answers at its address            -> stderr, exit 6
+│   ├── ContextOverflow         the conversation does not fit the model
+│   ├── ModelOverloaded         it is busy; the same request can work later
+│   └── MalformedReply          what it sent is not a chat completion
+├── ToolServerError             the link to the MCP server is broken
+└── EngineError                 a local engine did not start or died
+```
+
+A tool that fails is no error here: the model reads the failure as a tool result. The message names
+the subject and what happened; `hint` says what to do; only `cli/` turns them into text.
+"""
+
+from typing import ClassVar
+
+
+class SeeklingClientError(Exception):
+    """Base of all expected failures.
+
+    Attributes:
+        exit_code: the exit status of a command that ends with this error.
+        hint: one sentence on what to do, or "".
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(SeeklingClientError):
+    """A setting is unknown, malformed or contradicts another one."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class NoModel(SeeklingClientError):
+    """No model is configured, none answers on this machine, and the embedded one is not there."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class ModelError(SeeklingClientError):
+    """The model endpoint refused the request or failed while it answered.
+
+    Attributes:
+        endpoint: the base URL of the endpoint.
+        status: the HTTP status, or the code of an error inside the stream; None when no reply came.
+        retryable: whether the same request can succeed later without a change.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        reason: str,
+        *,
+        status: int | None = None,
+        retryable: bool = False,
+        hint: str = "",
+    ) -> None:
+        super().__init__(f"model endpoint {endpoint}: {reason}", hint=hint)
+        self.endpoint = endpoint
+        self.reason = reason
+        self.status = status
+        self.retryable = retryable
+
+
+class ModelUnreachable(ModelError):
+    """No connection to the endpoint: nothing listens there, or its name does not resolve."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class ContextOverflow(ModelError):
+    """The conversation and the reply do not fit into the model's context; shorten it."""
+
+
+class ModelOverloaded(ModelError):
+    """The endpoint is up but takes no more requests. Always retryable.
+
+    Attributes:
+        retry_after_seconds: when the endpoint asks to be called again, or None.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        reason: str,
+        *,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(endpoint, reason, status=status, retryable=True, hint=hint)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class MalformedReply(ModelError):
+    """The reply is not a chat completion: an HTML page, broken JSON, an endless line."""
+
+
+class ToolServerError(SeeklingClientError):
+    """The connection to the MCP server is lost or never came up.
+
+    Attributes:
+        command_or_url: what was started or connected to.
+        stderr_tail: the last lines that a started server wrote to stderr, or "".
+    """
+
+    def __init__(
+        self, command_or_url: str, reason: str, *, stderr_tail: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(f"tool server {command_or_url!r}: {reason}", hint=hint)
+        self.command_or_url = command_or_url
+        self.reason = reason
+        self.stderr_tail = stderr_tail
+
+
+class EngineError(SeeklingClientError):
+    """A local inference engine did not start, or died.
+
+    Attributes:
+        log_tail: the last lines of the engine's log, or "".
+    """
+
+    def __init__(self, message: str, *, log_tail: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.log_tail = log_tail

@@ -1,0 +1,19 @@
+"""From parsed flags to settings and logs."""
+
+import argparse
+
+from mcp_server.cli.main import SETTING_FLAGS
+from mcp_server.config import ServerConfig, load
+from mcp_server.log import configure_logging
+
+
+def load_settings(options: argparse.Namespace) -> ServerConfig:
+    """Resolve the settings of a command and configure its logs.
+
+    Raises:
+        ConfigError: a setting is unknown or malformed.
+    """
+    flags = {name: getattr(options, name) for name in SETTING_FLAGS}
+    config = load(file=options.config, flags=flags)
+    configure_logging(config.log_level)
+    return config

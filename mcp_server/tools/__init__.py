@@ -1,0 +1,1 @@
+"""The two tools: arguments in, text for the model out."""

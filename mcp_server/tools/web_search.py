@@ -1,0 +1,140 @@
+"""`web_search`: its arguments, its published output, and how errors reach the model."""
+
+from typing import Annotated
+
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, TextContent
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
+
+from mcp_server.clean import clean_line
+from mcp_server.errors import SeeklingServerError
+from mcp_server.search.service import SearchService
+from mcp_server.search.types import (
+    DEFAULT_LIMIT,
+    DEFAULT_PREVIEW_CHARS,
+    MAX_LIMIT,
+    MAX_PREVIEW_CHARS,
+    SearchQuery,
+    SearchResults,
+)
+from mcp_server.tools import render
+from mcp_server.tools.arguments import whole_number
+
+DESCRIPTION = (
+    "Search the web for information. Returns results with URL, title and preview; open the"
+    " promising ones with web_visit."
+)
+MAX_QUERY_CHARS = 1_000
+
+# Search-trained models send the number of results under many names. They are accepted, and one
+# clean name is published: extra optional parameters only confuse models that were not trained so.
+LIMIT_NAMES = (
+    "limit",
+    "top_k",
+    "num_results",
+    "number_results",
+    "num_result",
+    "max_result",
+    "max_results",
+)
+PREVIEW_NAMES = ("preview_chars", "preview_char")
+
+Query = Annotated[str, Field(description="What to search for.")]
+Limit = Annotated[
+    int,
+    Field(
+        description="Number of results.",
+        ge=1,
+        le=MAX_LIMIT,
+        validation_alias=AliasChoices(*LIMIT_NAMES),
+    ),
+    BeforeValidator(whole_number(1, MAX_LIMIT, DEFAULT_LIMIT)),
+]
+PreviewChars = Annotated[
+    int,
+    Field(
+        description="Longest preview of a result in characters.",
+        ge=50,
+        le=MAX_PREVIEW_CHARS,
+        validation_alias=AliasChoices(*PREVIEW_NAMES),
+    ),
+    BeforeValidator(whole_number(50, MAX_PREVIEW_CHARS, DEFAULT_PREVIEW_CHARS)),
+]
+
+
+class SearchOutputHit(BaseModel):
+    """One result."""
+
+    index: int
+    url: str
+    title: str
+    preview: str
+
+
+class SearchOutputProvider(BaseModel):
+    """What became of one provider."""
+
+    provider: str
+    outcome: str
+    detail: str
+
+
+class SearchOutput(BaseModel):
+    """The same as the text, for programs; complete in itself, since some hosts show only this."""
+
+    query: str
+    results: list[SearchOutputHit]
+    provider: str
+    providers: list[SearchOutputProvider]
+
+
+def structured(results: SearchResults) -> SearchOutput:
+    """The published structured output of a search."""
+    return SearchOutput(
+        query=results.query,
+        results=[
+            SearchOutputHit(index=number, url=hit.url, title=hit.title, preview=hit.preview)
+            for number, hit in enumerate(results.hits)
+        ],
+        provider=results.provider,
+        providers=[
+            SearchOutputProvider(
+                provider=report.provider, outcome=report.outcome, detail=report.detail
+            )
+            for report in results.reports
+        ],
+    )
+
+
+def check_query(text: str) -> str:
+    """The query as one clean line.
+
+    Raises:
+        ToolError: it is empty or too long.
+    """
+    query = clean_line(text, MAX_QUERY_CHARS + 1)
+    if not query:
+        raise ToolError("the query is empty. Say in a few words what to look for.")
+    if len(query) > MAX_QUERY_CHARS:
+        raise ToolError(f"the query is longer than {MAX_QUERY_CHARS} characters. Use a few words.")
+    return query
+
+
+async def web_search(
+    service: SearchService, query: str, limit: int, preview_chars: int
+) -> CallToolResult:
+    """Search, and answer with text for the model and structured content for programs.
+
+    Raises:
+        ToolError: the query is empty or no provider could look; the text tells the model what
+            failed, whether to retry and what else to try.
+    """
+    asked = SearchQuery(text=check_query(query), limit=limit, preview_chars=preview_chars)
+    try:
+        results = await service.search(asked)
+    except SeeklingServerError as exc:
+        raise ToolError(render.failure_text(exc)) from exc
+    return CallToolResult(
+        content=[TextContent(type="text", text=render.results_text(results))],
+        structured_content=structured(results).model_dump(mode="json"),
+    )

@@ -1,0 +1,274 @@
+"""Which addresses a page may be fetched from: pure policy, no network.
+
+The rule is an allow list: global unicast minus the special networks. `ipaddress.is_global` is not
+enough, because its tables differ between patch releases of Python. `check_url` judges what a URL
+says, `check_address` judges what a name resolved to; a fetch has to pass both on every hop.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+import httpx
+
+from mcp_server.errors import BlockedUrl
+
+MAX_URL_CHARS = 4_096
+
+_WEB_ONLY = "only public web pages can be visited"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the owner of this server lets it reach."""
+
+    allowed_ports: frozenset[int] = frozenset({80, 443, 8080, 8443})
+    allow_private: tuple[str | IPv4Network | IPv6Network, ...] = ()
+    """Host names, addresses or CIDR networks that may be private. Never opens cloud metadata."""
+
+    def allows_host(self, host: str) -> bool:
+        """Whether a host name is listed in `allow_private`, in any letter case."""
+        return any(isinstance(item, str) and item.lower() == host for item in self.allow_private)
+
+    def allows_network_of(self, address: IPv4Address | IPv6Address) -> bool:
+        """Whether an address is inside a network of `allow_private`."""
+        return any(
+            network is not None and address.version == network.version and address in network
+            for network in map(_as_network, self.allow_private)
+        )
+
+
+def _as_network(item: str | IPv4Network | IPv6Network) -> IPv4Network | IPv6Network | None:
+    if not isinstance(item, str):
+        return item
+    try:
+        return ip_network(item, strict=False)
+    except ValueError:
+        return None  # a host name
+
+
+def _networks(*cidrs: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(cidr) for cidr in cidrs)
+
+
+# Cloud metadata and link-local hand out credentials to whoever asks: never allowed. 168.63.129.16
+# (Azure) is in public space and would pass the general rule.
+_METADATA = _networks(
+    "169.254.0.0/16",
+    "168.63.129.16/32",
+    "100.100.100.200/32",
+    "192.0.0.192/32",
+    "fe80::/10",
+    "fd00:ec2::/32",
+    "fd20:ce::254/128",
+    "fd00:c1::a9fe:a9fe/128",
+    "fd00:42::42/128",
+)
+_SPECIAL_V4 = _networks(
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.31.196.0/24",
+    "192.52.193.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "192.175.48.0/24",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+)
+_GLOBAL_V6 = IPv6Network("2000::/3")
+_SPECIAL_V6 = _networks(
+    "2001::/23",  # protocol assignments, with Teredo, ORCHID and benchmarking
+    "2001:db8::/32",
+    "2002::/16",  # 6to4
+    "2620:4f:8000::/48",
+    "3ffe::/16",
+    "3fff::/20",
+)
+# Ranges which carry another address inside: no setting opens them, since a rule written for the
+# outer address would silently cover the inner one.
+_TRANSITION_V6 = _networks("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/32", "2002::/16")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+
+_LOCAL_SUFFIXES = (
+    "localhost localdomain local internal intranet lan home corp private home.arpa test invalid"
+).split()
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_PORT_AHEAD = re.compile(r"[0-9]{1,5}(?:[/?#]|$)")
+_AUTHORITY = re.compile(r"[^:/?#]+://([^/?#]*)")
+_WRAPPERS = {"<": ">", '"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»"}
+
+
+def check_url(url: str, policy: Policy) -> httpx.URL:
+    """Parse a URL that a model or a page wrote, and refuse what may not be fetched.
+
+    White space and the quotes or angle brackets that models put around a URL are removed, a
+    missing scheme becomes `https://`, the fragment is dropped. A host name that passes still has
+    to be resolved and judged by `check_address`.
+
+    Raises:
+        BlockedUrl: the URL is malformed, not http(s), too long, carries credentials, or names a
+            local host, a private address or a port that is not allowed.
+    """
+    text = _unwrap(url)
+    reason = _text_fault(text)
+    if reason:
+        raise BlockedUrl(url, reason)
+    text = _with_scheme(text)
+    try:
+        parsed = httpx.URL(text).copy_with(fragment=None)
+        host = parsed.raw_host.decode("ascii").lower()
+        port = parsed.port
+    except (httpx.InvalidURL, ValueError):
+        raise BlockedUrl(url, "the URL is malformed") from None
+    if parsed.scheme not in ("http", "https"):
+        raise BlockedUrl(url, f"the scheme {parsed.scheme!r} is not http or https", hint=_WEB_ONLY)
+    authority = _AUTHORITY.match(text)
+    if parsed.userinfo or (authority and "@" in authority[1]):
+        raise BlockedUrl(url, "the URL carries a user name or password")
+    if port is None:
+        port = 443 if parsed.scheme == "https" else 80
+    if port == 0 or port not in policy.allowed_ports:
+        raise BlockedUrl(url, f"port {port} is not allowed", hint=_WEB_ONLY)
+    _check_host(url, host, policy)
+    return parsed
+
+
+def check_address(
+    address: str | IPv4Address | IPv6Address, policy: Policy, *, host: str = ""
+) -> None:
+    """Refuse an address that a host resolved to, or that a socket is connected to.
+
+    Args:
+        address: literal as the resolver gave it, or parsed.
+        policy: what may be private.
+        host: the name that was resolved; private addresses pass if the policy lists it.
+
+    Raises:
+        BlockedUrl: the address is not public. The text never names the address.
+    """
+    try:
+        parsed = _unmap(ip_address(address))
+    except ValueError:
+        raise BlockedUrl(host, "the host has an address that cannot be read") from None
+    if any(parsed in network for network in _METADATA if network.version == parsed.version):
+        raise BlockedUrl(host, "the host is a cloud metadata or link-local address")
+    if _is_public(parsed):
+        return
+    if not _is_transition(parsed) and (
+        policy.allows_host(host.lower().rstrip(".")) or policy.allows_network_of(parsed)
+    ):
+        return
+    raise BlockedUrl(host, "the host is not on the public internet", hint=_WEB_ONLY)
+
+
+def _unmap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address inside a mapped or NAT64 one: that is what the packets reach."""
+    if isinstance(address, IPv4Address) or address.scope_id is not None:
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
+
+
+def _is_transition(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv4Address):
+        return False
+    if address == IPv6Address("::1") or address == IPv6Address("::"):
+        return False
+    return (
+        address.scope_id is not None
+        or (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP
+        or any(address in network for network in _TRANSITION_V6)
+    )
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _SPECIAL_V4)
+    return (
+        address in _GLOBAL_V6
+        and not any(address in network for network in _SPECIAL_V6)
+        and not _is_transition(address)
+    )
+
+
+def _unwrap(url: str) -> str:
+    text = url.strip()
+    while len(text) >= 2 and _WRAPPERS.get(text[0]) == text[-1]:
+        text = text[1:-1].strip()
+    return text
+
+
+def _text_fault(text: str) -> str:
+    if not text:
+        return "the URL is empty"
+    if len(text) > MAX_URL_CHARS:
+        return f"the URL is longer than {MAX_URL_CHARS:,} characters"
+    if "\\" in text:
+        return "the URL holds a backslash"
+    if any(_is_invisible(char) for char in text):
+        return "the URL holds white space, control or invisible characters"
+    return ""
+
+
+def _is_invisible(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category[0] == "Z" or category in ("Cc", "Cf", "Cs")
+
+
+def _with_scheme(text: str) -> str:
+    if text.startswith("//"):
+        return f"https:{text}"
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return f"https://{text}"
+    rest = text[scheme.end() :]
+    if "." in scheme[1] and not rest.startswith("//") and _PORT_AHEAD.match(rest):
+        return f"https://{text}"  # "example.com:8443/page": a host with a port, not a scheme
+    return text
+
+
+def _check_host(url: str, host: str, policy: Policy) -> None:
+    if ":" in host:
+        _check_literal(url, host, policy)
+        return
+    name = host.removesuffix(".")
+    labels = name.split(".")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise BlockedUrl(url, "the URL has no valid host name")
+    if _NUMBER.fullmatch(labels[-1]):
+        # libc reads 0x7f.1, 017700000001 and 127.1 as addresses: such a host is a strict
+        # dotted quad or nothing, whatever some resolver would make of it.
+        _check_literal(url, host, policy)
+        return
+    if policy.allows_host(name):
+        return
+    if len(labels) == 1 or any(
+        name == suffix or name.endswith(f".{suffix}") for suffix in _LOCAL_SUFFIXES
+    ):
+        raise BlockedUrl(url, f"{name!r} is a local host name", hint=_WEB_ONLY)
+
+
+def _check_literal(url: str, host: str, policy: Policy) -> None:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        raise BlockedUrl(url, "the host is not a valid IP address") from None
+    try:
+        check_address(address, policy, host=host)
+    except BlockedUrl as exc:
+        raise BlockedUrl(url, exc.reason, hint=exc.hint) from None

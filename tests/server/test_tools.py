@@ -1,0 +1,185 @@
+"""The two tools as an MCP client sees them, in memory."""
+
+import json
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult, TextContent
+
+from tests.support.tools_server import tools_server
+
+
+def text_of(result: CallToolResult) -> str:
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    return block.text
+
+
+async def call(folder: Path, tool: str, arguments: dict[str, object]) -> CallToolResult:
+    with anyio.fail_after(20):
+        async with tools_server(folder) as server, Client(server) as client:
+            await client.list_tools()
+            return await client.call_tool(tool, arguments)
+
+
+async def test_two_small_tools_are_published_with_one_required_argument_each(
+    tmp_path: Path,
+) -> None:
+    async with tools_server(tmp_path) as server, Client(server) as client:
+        tools = (await client.list_tools()).tools
+    assert [tool.name for tool in tools] == ["web_search", "web_visit"]
+    for tool, required in zip(tools, (["query"], ["url"]), strict=True):
+        schema = json.dumps(tool.input_schema)
+        assert tool.input_schema["required"] == required
+        assert tool.title
+        assert tool.annotations
+        assert tool.annotations.read_only_hint
+        # Hosts reject these in input schemas.
+        assert not any(word in schema for word in ("$ref", "anyOf", "exclusive", '"format"'))
+    assert tools[0].output_schema is not None
+    assert tools[1].output_schema is None, "web_visit answers text only"
+    assert len(json.dumps([tool.input_schema for tool in tools])) < 2_000
+
+
+async def test_results_are_blocks_of_the_format_the_reference_model_was_trained_on(
+    tmp_path: Path,
+) -> None:
+    text = text_of(await call(tmp_path, "web_search", {"query": "Brindlewick lighthouse"}))
+    first, *_, last = text.split("\n\n")
+    assert first == (
+        "Index: 0\nURL: https://facts.example/lighthouse\nTitle: Brindlewick Lighthouse\n"
+        "Preview: The lighthouse was designed by Mara Voss in 1871."
+    )
+    assert last == "[search providers: local: answered]"
+
+
+async def test_the_structured_output_holds_everything_the_text_does(tmp_path: Path) -> None:
+    result = await call(tmp_path, "web_search", {"query": "Ostrelund", "limit": 2})
+    assert result.structured_content is not None
+    hits = result.structured_content["results"]
+    assert len(hits) == 2
+    text = text_of(result)
+    for hit in hits:
+        assert f"Index: {hit['index']}\nURL: {hit['url']}\nTitle: {hit['title']}" in text
+        assert hit["preview"] in text
+    assert result.structured_content["provider"] == "local"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "limit",
+        "top_k",
+        "num_results",
+        "number_results",
+        "num_result",
+        "max_result",
+        "max_results",
+    ],
+)
+@pytest.mark.parametrize(
+    ("value", "hits"), [(1, 1), ("2", 2), (1.0, 1), (0, 1), (None, 3), (99, 3)]
+)
+async def test_the_number_of_results_is_taken_under_every_trained_name(
+    name: str, value: object, hits: int, tmp_path: Path
+) -> None:
+    query = "lighthouse Voss Ostrelund"
+    result = await call(tmp_path, "web_search", {"query": query, name: value})
+    assert result.structured_content is not None
+    assert len(result.structured_content["results"]) == hits
+
+
+@pytest.mark.parametrize("name", ["preview_char", "preview_chars"])
+async def test_the_preview_length_is_taken_under_both_names(name: str, tmp_path: Path) -> None:
+    result = await call(tmp_path, "web_search", {"query": "river Serrin", name: 60})
+    assert result.structured_content is not None
+    previews = [hit["preview"] for hit in result.structured_content["results"]]
+    assert previews
+    assert max(len(preview) for preview in previews) <= 60
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\u200b", "x" * 5_000])
+async def test_a_query_that_cannot_be_asked_is_refused_with_advice(
+    query: str, tmp_path: Path
+) -> None:
+    result = await call(tmp_path, "web_search", {"query": query})
+    assert result.is_error
+    assert "words" in text_of(result)
+
+
+async def test_nothing_found_is_said_and_is_no_error(tmp_path: Path) -> None:
+    result = await call(tmp_path, "web_search", {"query": "zyzzyva"})
+    assert not result.is_error
+    assert text_of(result).startswith("No results for 'zyzzyva'")
+    assert "[search providers: local: no results]" in text_of(result)
+
+
+async def test_a_local_page_is_read_by_its_url_without_network(tmp_path: Path) -> None:
+    result = await call(tmp_path, "web_visit", {"url": "https://facts.example/voss"})
+    assert text_of(result) == (
+        "Title: Mara Voss\nURL: https://facts.example/voss\n"
+        "Length: 44 characters; this part: 0 to 44\n\n"
+        "Mara Voss was an engineer born in Ostrelund."
+    )
+
+
+async def test_programs_learn_from_the_meta_which_page_was_read(tmp_path: Path) -> None:
+    result = await call(tmp_path, "web_visit", {"url": "https://facts.example/voss#birth"})
+    assert result.meta is not None
+    page = result.meta["seekling/page"]
+    assert (page["final_url"], page["title"]) == ("https://facts.example/voss", "Mara Voss")
+
+
+async def test_a_long_page_comes_in_parts_that_lose_nothing(tmp_path: Path) -> None:
+    url = "https://facts.example/ostrelund"
+    whole, start, parts = "", 0, 0
+    with anyio.fail_after(20):
+        async with tools_server(tmp_path) as server, Client(server) as client:
+            await client.list_tools()
+            while True:
+                arguments: dict[str, object] = {"url": url, "start": start, "max_chars": 200}
+                result = await client.call_tool("web_visit", arguments)
+                assert result.meta is not None
+                page = result.meta["seekling/page"]
+                body = text_of(result).split("\n\n", 1)[1]
+                if page["end"] == page["total_chars"]:
+                    whole += body
+                    break
+                body, note = body.rsplit("\n\n[The page goes on", 1)
+                assert f"start={page['end']}" in note
+                whole += body
+                start, parts = page["end"], parts + 1
+    assert parts >= 3
+    assert "".join(whole.split()) == "".join(
+        ("The river Serrin flows through Ostrelund. " + "More text. " * 60).split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://127.0.0.1/", "blocked"),
+        ("http://169.254.169.254/latest/meta-data/", "blocked"),
+        ("http://[::1]:80/", "blocked"),
+        ("file:///etc/passwd", "http"),
+        ("https://facts.example:22/", "blocked"),
+        ("", "URL"),
+        ("corpus://facts/none", "no such document"),
+    ],
+)
+async def test_a_url_that_may_not_be_visited_is_an_error_that_says_what_next(
+    url: str, says: str, tmp_path: Path
+) -> None:
+    result = await call(tmp_path, "web_visit", {"url": url})
+    assert result.is_error
+    assert says.lower() in text_of(result).lower()
+    assert "Do not repeat the same call" in text_of(result)
+
+
+async def test_a_start_beyond_the_end_is_an_error_that_names_the_length(tmp_path: Path) -> None:
+    arguments: dict[str, object] = {"url": "https://facts.example/voss", "start": 5_000}
+    result = await call(tmp_path, "web_visit", arguments)
+    assert result.is_error
+    assert "44" in text_of(result)

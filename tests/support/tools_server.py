@@ -1,0 +1,43 @@
+"""A real MCP server in this process, on a small corpus: the services that ship, no network."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from mcp.server import MCPServer
+
+from mcp_server.app import open_services
+from mcp_server.config import ServerConfig
+from mcp_server.corpus.build import build_index
+from mcp_server.server import build_server
+
+PAGES = (
+    ("lighthouse", "Brindlewick Lighthouse", "The lighthouse was designed by Mara Voss in 1871."),
+    ("voss", "Mara Voss", "Mara Voss was an engineer born in Ostrelund."),
+    ("ostrelund", "Ostrelund", "The river Serrin flows through Ostrelund. " + "More text. " * 60),
+)
+"""Facts that no model knows."""
+
+
+def build_small_index(folder: Path) -> Path:
+    """Index `PAGES`; their URLs are `https://facts.example/ID`."""
+    source = folder / "facts.jsonl"
+    source.write_text(
+        "".join(
+            json.dumps({"url": f"https://facts.example/{key}", "title": title, "text": text}) + "\n"
+            for key, title, text in PAGES
+        )
+    )
+    build_index([source], folder / "index")
+    return folder / "index"
+
+
+@asynccontextmanager
+async def tools_server(folder: Path, **settings: object) -> AsyncGenerator[MCPServer]:
+    """The server on the small corpus, with further settings."""
+    config = ServerConfig.model_validate(
+        {"providers": ("local",), "index": build_small_index(folder), **settings}
+    )
+    async with open_services(config) as services:
+        yield build_server(services.search, services.visit)
