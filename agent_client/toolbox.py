@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import IO, TextIO, cast
 
 import anyio
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.server import MCPServer
@@ -62,8 +62,10 @@ Target = StdioTarget | str | MCPServer
 class McpToolbox:
     """The tools of one MCP server. Use `McpToolbox.open`."""
 
-    def __init__(self, target: Target, *, call_seconds: float, start_seconds: float) -> None:
-        self._target = target
+    def __init__(
+        self, target: Target, tasks: TaskGroup, *, call_seconds: float, start_seconds: float
+    ) -> None:
+        self._target, self._tasks = target, tasks
         self._call_seconds, self._start_seconds = call_seconds, start_seconds
         self._connection: _Connection | None = None
         self._connecting = anyio.Lock()
@@ -84,17 +86,19 @@ class McpToolbox:
         Raises:
             ToolServerError: the server does not start, or speaks something else than MCP.
         """
-        box = McpToolbox(target, call_seconds=call_seconds, start_seconds=start_seconds)
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
-            box._tasks = tasks
+            box = McpToolbox(target, tasks, call_seconds=call_seconds, start_seconds=start_seconds)
             try:
                 await box._connected()
                 yield box
+            except Exception as exc:  # noqa: BLE001
+                failure = exc  # raised below: leaving the task group would wrap it in a group
             finally:
                 if box._connection:
                     box._connection.close()
-
-    _tasks: anyio.abc.TaskGroup
+        if failure is not None:
+            raise failure
 
     async def list_tools(self) -> Sequence[ToolSpec]:
         """The server's tools, in its order."""
@@ -192,7 +196,7 @@ class _Connection:
             return self._stderr.read()
         return ""
 
-    async def open_in(self, tasks: anyio.abc.TaskGroup, start_seconds: float) -> None:
+    async def open_in(self, tasks: TaskGroup, start_seconds: float) -> None:
         """Start the connection's task and wait until the tools are listed."""
         await tasks.start(self._run, start_seconds)
         if self._error:

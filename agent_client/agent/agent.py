@@ -1,7 +1,7 @@
 """`Agent`: the loop bound to a model, tools and settings. The library's front door."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import anyio
@@ -101,11 +101,26 @@ class Agent:
         """
         send, receive = anyio.create_memory_object_stream[Event](float("inf"))
 
+        failure: Exception | None = None
+
+        def emit(event: Event) -> None:
+            with suppress(anyio.BrokenResourceError):  # nobody listens any more
+                send.send_nowait(event)
+
         async def work() -> None:
+            nonlocal failure
             async with send:
-                await self.ask(question, emit=send.send_nowait)
+                try:
+                    await self.ask(question, emit=emit)
+                except Exception as exc:  # noqa: BLE001
+                    failure = exc  # raised below, as the error it is and not in a group
 
         async with anyio.create_task_group() as tasks, receive:
             tasks.start_soon(work)
-            yield receive
+            try:
+                yield receive
+            except Exception as exc:  # noqa: BLE001
+                failure = exc
             tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure

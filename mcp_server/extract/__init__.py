@@ -8,10 +8,17 @@ from collections.abc import Callable, Mapping
 
 from mcp_server.extract.plain_text import read_feed, read_json, read_plain_text, read_xml
 from mcp_server.extract.types import Extracted, SourceInfo
-from mcp_server.extract.webpage import read_webpage
 
 Extractor = Callable[[bytes, SourceInfo], Extracted]
 """Pure and synchronous; may be slow, so it runs in a child process (see `worker`)."""
+
+
+def read_webpage(body: bytes, info: SourceInfo) -> Extracted:
+    """`webpage.read_webpage`, imported at first use: it runs in child processes only."""
+    from mcp_server.extract import webpage
+
+    return webpage.read_webpage(body, info)
+
 
 EXTRACTORS: Mapping[str, Extractor] = {
     "text/html": read_webpage,

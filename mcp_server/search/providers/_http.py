@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import httpx
-from bs4 import BeautifulSoup
 from pydantic import BaseModel, ValidationError
 
 from mcp_server.errors import ProviderBlocked, ProviderFailed
@@ -104,4 +103,6 @@ def fragment_text(fragment: str) -> str:
     short = fragment[:MAX_FRAGMENT_CHARS]
     if "<" not in short and "&" not in short:
         return short
+    from bs4 import BeautifulSoup  # imported at first use: most providers send plain text
+
     return BeautifulSoup(short, "html.parser").get_text()

@@ -1,0 +1,165 @@
+"""The bridge to MCP: in memory, and over stdio with real processes."""
+
+import os
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_client.conversation import ToolCall
+from agent_client.errors import ToolServerError
+from agent_client.toolbox import McpToolbox, StdioTarget
+from tests.support.tools_server import tools_server
+
+SCRIPT = """
+import os, signal, sys, time
+import anyio
+from mcp.server import MCPServer
+
+server = MCPServer("odd")
+
+@server.tool()
+async def echo(text: str) -> str:
+    return text
+
+@server.tool()
+async def pid() -> str:
+    return str(os.getpid())
+
+@server.tool()
+async def die(marker: str) -> str:
+    if not os.path.exists(marker):
+        open(marker, "w").close()
+        print("the server is dying", file=sys.stderr, flush=True)
+        os._exit(9)
+    return "survived"
+
+@server.tool()
+async def die_always() -> str:
+    os._exit(9)
+
+@server.tool()
+async def hang() -> str:
+    await anyio.sleep_forever()
+
+server.run()
+"""
+
+
+def target(tmp_path: Path, script: str = SCRIPT) -> StdioTarget:
+    path = tmp_path / "odd_server.py"
+    path.write_text(script)
+    return StdioTarget(sys.executable, (str(path),), {"EXTRA": "1"})
+
+
+def call(name: str, **arguments: object) -> ToolCall:
+    return ToolCall("c1", name, arguments)
+
+
+async def test_tools_of_a_server_in_this_process_are_listed_and_called(tmp_path: Path) -> None:
+    with anyio.fail_after(20):
+        async with tools_server(tmp_path) as server, McpToolbox.open(server) as tools:
+            names = [spec.name for spec in await tools.list_tools()]
+            result = await tools.call(call("web_visit", url="https://facts.example/voss"))
+    assert names == ["web_search", "web_visit"]
+    assert "born in Ostrelund" in result.text
+    assert "seekling/page" in result.meta
+
+
+async def test_a_failing_tool_is_a_result_that_says_so(tmp_path: Path) -> None:
+    with anyio.fail_after(20):
+        async with tools_server(tmp_path) as server, McpToolbox.open(server) as tools:
+            blocked = await tools.call(call("web_visit", url="http://127.0.0.1/"))
+            unknown = await tools.call(call("no_such_tool"))
+            wrong = await tools.call(call("web_visit"))
+    for result in (blocked, unknown, wrong):
+        assert result.is_error
+        assert result.text.startswith("Error")
+    assert "blocked" in blocked.text
+
+
+async def test_a_server_that_dies_in_a_call_is_started_again_and_asked_once_more(
+    tmp_path: Path,
+) -> None:
+    with anyio.fail_after(60):
+        async with McpToolbox.open(target(tmp_path)) as tools:
+            first = await tools.call(call("pid"))
+            result = await tools.call(call("die", marker=str(tmp_path / "died")))
+            second = await tools.call(call("pid"))
+    assert result.text == "survived"
+    assert first.text != second.text
+
+
+async def test_a_server_that_dies_twice_in_a_call_is_lost(tmp_path: Path) -> None:
+    with anyio.fail_after(60):
+        async with McpToolbox.open(target(tmp_path)) as tools:
+            with pytest.raises(ToolServerError, match="died twice"):
+                await tools.call(call("die_always"))
+
+
+async def test_a_call_that_hangs_ends_at_its_deadline_as_an_error_result(tmp_path: Path) -> None:
+    with anyio.fail_after(60):
+        async with McpToolbox.open(target(tmp_path), call_seconds=0.5) as tools:
+            result = await tools.call(call("hang"))
+            after = await tools.call(call("echo", text="alive"))
+    assert result.is_error
+    assert "no result within 0.5 s" in result.text
+    assert after.text == "alive"
+
+
+async def test_calls_side_by_side_each_get_their_own_result(tmp_path: Path) -> None:
+    results: dict[int, str] = {}
+    with anyio.fail_after(60):
+        async with McpToolbox.open(target(tmp_path)) as tools:
+
+            async def ask(number: int) -> None:
+                results[number] = (await tools.call(call("echo", text=str(number)))).text
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(50):
+                    tasks.start_soon(ask, number)
+    assert results == {number: str(number) for number in range(50)}
+
+
+async def test_the_server_is_gone_when_the_toolbox_is_closed(tmp_path: Path) -> None:
+    with anyio.fail_after(60):
+        async with McpToolbox.open(target(tmp_path)) as tools:
+            pid = (await tools.call(call("pid"))).text
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("no-such-command-anywhere --flag", "command not found"),
+        ("'unbalanced", "not a command line"),
+        ("", "the command is empty"),
+    ],
+)
+async def test_a_command_that_cannot_be_started_is_one_clear_error(line: str, says: str) -> None:
+    with anyio.fail_after(30), pytest.raises(ToolServerError, match=says):
+        async with McpToolbox.open(StdioTarget.parse(line, {})):
+            pass
+
+
+async def test_a_server_that_ends_at_once_is_reported_with_its_last_words(tmp_path: Path) -> None:
+    script = "import sys; sys.exit('the index is missing')"
+    with anyio.fail_after(30), pytest.raises(ToolServerError) as caught:
+        async with McpToolbox.open(target(tmp_path, script)):
+            pass
+    assert "the index is missing" in str(caught.value)
+
+
+async def test_a_program_that_is_no_mcp_server_does_not_hang(tmp_path: Path) -> None:
+    script = "import sys\nfor line in sys.stdin: pass"
+    with anyio.fail_after(30), pytest.raises(ToolServerError, match="no answer within"):
+        async with McpToolbox.open(target(tmp_path, script), start_seconds=1.0):
+            pass
+
+
+async def test_a_url_where_nothing_listens_is_one_clear_error() -> None:
+    with anyio.fail_after(30), pytest.raises(ToolServerError, match="did not start"):
+        async with McpToolbox.open("http://127.0.0.1:9/mcp"):
+            pass

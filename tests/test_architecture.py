@@ -1,0 +1,130 @@
+"""The structure that the code keeps to: who imports whom, and how large things get."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("mcp_server", "agent_client")
+MAX_MODULE_LINES = 500
+MAX_FUNCTION_LINES = 50
+
+
+def modules(*packages: str) -> list[Path]:
+    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def importers_of(package: str, *prefixes: str) -> set[str]:
+    """Modules of a package that import anything under one of the prefixes."""
+    return {
+        name_of(path)
+        for path in modules(package)
+        for name in imports(path)
+        if any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+    }
+
+
+def test_the_two_packages_meet_only_over_mcp() -> None:
+    assert importers_of("mcp_server", "agent_client") == set()
+    assert importers_of("agent_client", "mcp_server") == set()
+
+
+def test_the_protocol_is_known_in_few_places() -> None:
+    assert importers_of("agent_client", "mcp") == {"agent_client.toolbox"}
+    assert importers_of("mcp_server", "mcp") == {
+        "mcp_server.server",
+        "mcp_server.tools.web_search",
+        "mcp_server.tools.web_visit",
+    }
+
+
+def test_settings_are_read_at_the_edge_only() -> None:
+    assert importers_of("mcp_server", "mcp_server.config") <= {
+        "mcp_server.app",
+        "mcp_server.cli.search",
+        "mcp_server.cli.serve",
+        "mcp_server.cli.settings",
+        "mcp_server.cli.visit",
+    }
+    assert importers_of("agent_client", "agent_client.config") <= {
+        "agent_client.app",
+        "agent_client.agent.agent",  # Agent.open, the front door of the library
+        "agent_client.cli.ask",
+    }
+
+
+def test_the_loop_knows_ports_and_no_adapters() -> None:
+    adapters = ("agent_client.model", "agent_client.toolbox", "agent_client.engine", "httpx")
+    assert importers_of("agent_client", *adapters).isdisjoint(
+        name for path in modules("agent_client/agent") for name in [name_of(path)]
+    )
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_http_clients_are_built_in_the_composition_root(package: str) -> None:
+    builders = {
+        name_of(path)
+        for path in modules(package)
+        if "httpx.AsyncClient(" in path.read_text(encoding="utf-8")
+    }
+    assert builders <= {
+        "mcp_server.app",
+        "mcp_server.visit.transport",  # the one factory for pages, with the guarded dial
+        "agent_client.app",
+        "agent_client.cli.engine",
+        "agent_client.engine.llama_cpp",  # waits for its own child on loopback
+    }
+
+
+@pytest.mark.parametrize("path", modules(*PACKAGES), ids=name_of)
+def test_modules_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MAX_MODULE_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node, clean=False) or ""
+            length = (node.end_lineno or 0) - node.lineno + 1 - docstring.count("\n")
+            assert length <= MAX_FUNCTION_LINES, f"{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("module", ["agent_client.cli.main", "mcp_server.cli.main"])
+def test_help_imports_nothing_heavy(module: str) -> None:
+    script = (
+        f"import sys; from {module} import build_parser; build_parser();"
+        "heavy = {'mcp', 'httpx', 'pydantic', 'anyio', 'tantivy', 'bs4', 'ddgs', 'selectolax'};"
+        "print(*sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_serving_starts_without_what_only_some_calls_need() -> None:
+    script = (
+        "import sys, mcp_server.app, mcp_server.server;"
+        "late = {'ddgs', 'primp', 'lxml', 'selectolax', 'html_to_markdown'};"
+        "print(*sorted(late & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
