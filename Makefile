@@ -44,10 +44,10 @@ index: setup ## build the search index of the embedded encyclopedia (once)
 	@$(BIN)/seekling-mcp index build
 
 demo: model index ## answer a multi-hop question end to end: no key, no GPU, no web
-	@SEEKLING_MCP_PROVIDERS=local $(BIN)/seekling ask --engine embedded "$(QUESTION)"
+	@SEEKLING_MCP_PROVIDERS=local $(BIN)/seekling ask --model embedded "$(QUESTION)"
 
 demo-questions: model index ## measure how many of the demo questions the embedded model answers
-	@SEEKLING_MCP_PROVIDERS=local $(BIN)/python tests/bench/demo_questions.py
+	@SEEKLING_MCP_PROVIDERS=local $(BIN)/python tests/bench/ask_questions.py tests/data/demo_questions.jsonl -- --model embedded
 
 test: setup-dev model index ## run the tests
 	@$(BIN)/python -m pytest

@@ -27,5 +27,6 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("httpx", "httpcore", "httpx2", "httpcore2"):  # they log full URLs
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # The SDK reports each broken pipe of a server that we report ourselves.
-    logging.getLogger("mcp").setLevel(logging.ERROR if level != "debug" else logging.DEBUG)
+    # The SDK logs a traceback for what a broken server sends; we report that as one line.
+    if level != "debug":
+        logging.getLogger("mcp").setLevel(logging.CRITICAL)
