@@ -92,6 +92,7 @@ class NoProviderAnswered(SeeklingServerError):
         told = "; ".join(f"{failure.provider}: {failure.reason}" for failure in self.failures)
         super().__init__(
             f"no search provider answered ({told})",
+            hint=next((failure.hint for failure in self.failures if failure.hint), ""),
             retryable=any(failure.retryable for failure in self.failures),
         )
 

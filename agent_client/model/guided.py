@@ -1,48 +1,35 @@
 """Search over several hops with a very small model: the client fixes the order of the steps.
 
-A model of 0.5B parameters cannot call tools freely, but it chooses well among few things when a
-grammar holds it to them. `staged` therefore leaves it three small decisions (which name to look up
-next, which page to open, what the answer is) and does the rest itself; `schema` lets the model
-also choose the action. The iteration - retrieve, read, ask again with what was read - follows
-IRCoT (Trivedi et al. 2023, https://arxiv.org/abs/2212.10509), with selected sentences in place of
-the written reasoning.
+A model of 0.5B parameters cannot call tools freely, but it can choose among few things and copy an
+answer. `staged` leaves it only that (which page to open, what the answer is); `schema` lets the
+model choose queries and the order too. To retrieve, read, and retrieve again with what was read is
+IRCoT (Trivedi et al. 2023, https://arxiv.org/abs/2212.10509); selected sentences take the place of
+its written reasoning.
 """
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from agent_client.conversation import (
-    Message,
-    ModelReply,
-    ModelRequest,
-    Sampling,
-    ToolCall,
-    ToolSpec,
-    Usage,
-)
+from agent_client.conversation import Message, ModelReply, ModelRequest, Sampling, ToolCall, Usage
 from agent_client.events import AnswerDelta, Emit, Event, Note, ReasoningDelta
 from agent_client.model import guided_prompts as prompts
-from agent_client.model.guided_prompts import Evidence, Hit, Schema
+from agent_client.model.guided_prompts import Evidence, Hit, Prompt, Schema
 from agent_client.ports import ModelClient
 
-OFFERED_HITS = 4
-"""Pages to choose from; of more, a 0.5B model tends to take the last."""
-MAX_QUERY_RETRIES = 2
 MAX_MEMO = 256
+MAX_TOKENS = 96
+"""Of one reply: room for the longest URL that is likely, or a query."""
 
 
-class _ToolWanted(Exception):  # noqa: N818 - not an error: it ends the replay
-    def __init__(self, spec: ToolSpec, arguments: Mapping[str, object]) -> None:
-        super().__init__(spec.name)
-        self.spec = spec
-        self.arguments = arguments
+@dataclass
+class _ReplayEnds(Exception):
+    """Not an error: the next tool result is missing. Without arguments no tool is left."""
 
-
-class _BudgetSpent(Exception):  # noqa: N818 - not an error: no tool is left, so answer now
-    pass
+    tool: str = ""
+    arguments: Mapping[str, object] | None = None
 
 
 class GuidedModel:
@@ -74,17 +61,15 @@ class GuidedModel:
             ModelError: the inner model refused or failed.
         """
         asked, exchanges = _current_question(request.messages)
-        session = _Session(self._inner, self._memo, request.tools, deque(exchanges), emit)
+        session = _Session(self._inner, self._memo, request, deque(exchanges), emit)
         evidence = Evidence(prompts.question_of(asked))
-        steps = _Staged if self._mode == "staged" else _Chosen
-        run = steps(session, evidence, self._max_hops)
+        run = (_Staged if self._mode == "staged" else _Chosen)(session, evidence, self._max_hops)
         try:
             await run.gather()
-        except _ToolWanted as wanted:
-            call = ToolCall(f"call_{len(exchanges) + 1}", wanted.spec.name, wanted.arguments)
-            return session.reply("", (call,))
-        except _BudgetSpent:
-            pass
+        except _ReplayEnds as end:
+            if end.arguments is not None:
+                made = sum(len(message.tool_calls) for message in request.messages)
+                return session.reply("", (ToolCall(f"call_{made + 1}", end.tool, end.arguments),))
         text = _final_text(evidence, await run.answer(), boxed="\\boxed{" in asked)
         emit(AnswerDelta(text))
         return session.reply(text, ())
@@ -106,13 +91,11 @@ def _current_question(messages: Sequence[Message]) -> tuple[str, list[tuple[Tool
 
 def _final_text(evidence: Evidence, answer: str, *, boxed: bool) -> str:
     r"""The answer with the sentence it was read in, and `\boxed{}` when that was asked for."""
-    if not answer:
-        text = "No page that could be read answers the question."
-    else:
-        fact = evidence.supports(answer) or (evidence.facts[0] if evidence.facts else None)
+    text = "No page that could be read answers the question."
+    if answer:
+        fact = evidence.supports(answer)
         text = f"{answer[0].upper()}{answer[1:].rstrip('.')}."
-        if fact is not None:
-            text += f" {fact.sentence}"
+        text += f" {fact.sentence}" if fact else ""
     return f"{text} \\boxed{{{answer or 'unknown'}}}" if boxed else text
 
 
@@ -122,7 +105,7 @@ class _Session:
 
     inner: ModelClient
     memo: dict[str, dict[str, object]]
-    tools: Sequence[ToolSpec]
+    request: ModelRequest
     exchanges: deque[tuple[ToolCall, str]]
     emit: Emit
     usage: Usage | None = None
@@ -131,8 +114,7 @@ class _Session:
 
     async def search(self, query: str) -> list[Hit]:
         """The hits for a query, as recorded; asks for the tool when they are not."""
-        _, text = self._result("query", {"query": query})
-        return prompts.parse_hits(text)
+        return prompts.parse_hits(self._result("query", {"query": query})[1])
 
     async def visit(self, url: str) -> tuple[str, tuple[str, str] | None]:
         """The URL really visited, with title and text of the page, or None when it failed."""
@@ -145,32 +127,35 @@ class _Session:
             if parameter in call.arguments:  # else a call that this procedure never makes
                 self.thoughts.clear()
                 return call, text
-        spec = _tool_with(self.tools, parameter)
-        if spec is None:
-            raise _BudgetSpent
-        raise _ToolWanted(spec, arguments)
+        for spec in self.request.tools:
+            properties = cast(Mapping[str, object], spec.parameters.get("properties") or {})
+            # Other tools take queries too, such as one that asks a database.
+            if parameter in properties and (parameter != "query" or "search" in spec.name):
+                raise _ReplayEnds(spec.name, arguments)
+        raise _ReplayEnds
 
-    async def ask(
-        self, messages: Iterable[Message], schema: Schema, *, max_tokens: int = 64
-    ) -> dict[str, object]:
+    async def ask(self, prompt: Prompt, schema: Schema) -> dict[str, object]:
         """One constrained call of the inner model; empty when it twice wrote no JSON object."""
-        prompt = tuple(messages)
         key = json.dumps([[(m.role, m.text) for m in prompt], schema])
         if key in self.memo:
             return self.memo[key]
         # Greedy decoding would repeat the same garbage, so the second try is a sampled one.
         for temperature in (0.0, 0.7):
-            sampling = Sampling(temperature, repetition_penalty=1.0, max_tokens=max_tokens, seed=1)
-            request = ModelRequest(prompt, sampling=sampling, response_schema=schema)
-            reply = await self.inner.complete(request, emit=self._pass_notes)
+            sampling = Sampling(temperature, repetition_penalty=1.0, max_tokens=MAX_TOKENS, seed=1)
+            asked = ModelRequest(prompt, sampling=sampling, response_schema=schema)
+            reply = await self.inner.complete(asked, emit=self._pass_notes)
             if reply.usage is not None:
                 self.usage = reply.usage + (self.usage or Usage(0, 0))
-            if found := _json_object(reply.message.text):
+            if found := prompts.json_object(reply.message.text):
                 if len(self.memo) >= MAX_MEMO:
-                    self.memo.pop(next(iter(self.memo)))
-                self.memo[key] = found
-                return found
+                    self.memo.clear()
+                return self.memo.setdefault(key, found)
         return {}
+
+    async def ask_text(self, prompt: Prompt, schema: Schema) -> str:
+        """The text in the only property of what the model writes; "" when there is none."""
+        value = next(iter((await self.ask(prompt, schema)).values()), "")
+        return value.strip() if isinstance(value, str) else ""
 
     def _pass_notes(self, event: Event) -> None:
         if isinstance(event, Note):  # the deltas are our JSON, nothing for a person
@@ -185,23 +170,6 @@ class _Session:
         return ModelReply(message, "tool_calls" if calls else "stop", self.usage)
 
 
-def _tool_with(tools: Sequence[ToolSpec], parameter: str) -> ToolSpec | None:
-    for spec in tools:
-        properties = spec.parameters.get("properties")
-        if isinstance(properties, Mapping) and parameter in properties:
-            if parameter != "query" or "search" in spec.name:
-                return spec
-    return None
-
-
-def _json_object(text: str) -> dict[str, object]:
-    try:
-        found: object = json.loads(text)
-    except ValueError:
-        return {}
-    return cast(dict[str, object], found) if isinstance(found, dict) else {}
-
-
 @dataclass(slots=True)
 class _Staged:
     """The client's order: search, open, read, and again with what was read."""
@@ -210,7 +178,6 @@ class _Staged:
     evidence: Evidence
     max_hops: int
     visited: list[str] = field(default_factory=list[str])
-    looked_up: list[str] = field(default_factory=list[str])
     queries: list[str] = field(default_factory=list[str])
 
     async def gather(self) -> None:
@@ -218,63 +185,52 @@ class _Staged:
         for _ in range(self.max_hops):
             if self.evidence.is_complete:
                 return
-            name = await self._lead()
-            hits = await self._search(name)
-            await self._read_one(self.evidence.order(hits, self.visited), name)
+            names = self.evidence.leads()
+            if names:
+                self.session.thoughts.append(f"Looking up {', '.join(names)}.")
+            await self._read_one(await self._search(names), names)
 
-    async def _lead(self) -> str:
-        """What to look up next; "" while the question itself names something not yet found."""
-        evidence = self.evidence
-        open_stems = {prompts.stem(word) for word in evidence.open_words()}
-        if not evidence.facts or any(evidence.weights[key] > 1 for key in open_stems):
-            return ""
-        names = [name for name in evidence.leads() if name not in self.looked_up]
-        if len(names) > 1:
-            schema = prompts.object_schema(look_up={"enum": names})
-            chosen = await self.session.ask(prompts.lead_prompt(evidence), schema)
-            names.sort(key=lambda name: name != chosen.get("look_up"))
-        if not names:
-            return ""
-        self.looked_up.append(names[0])
-        self.session.thoughts.append(f"Looking up {names[0]}.")
-        return names[0]
-
-    async def _search(self, name: str) -> list[Hit]:
-        open_words = " ".join(self.evidence.open_words())
-        keywords = " ".join(prompts.words(self.evidence.question))
-        first = f"{name} {open_words}".strip() if self.evidence.facts else self.evidence.question
-        for query in dict.fromkeys([first, name or keywords, open_words or keywords]):
-            if query in self.queries:
-                continue
-            self.queries.append(query)
-            hits = await self.session.search(query)
-            if any(hit.url not in self.visited for hit in hits):
+    async def _search(self, names: Sequence[str]) -> list[Hit]:
+        """Hits not yet read; with other and fewer words when there are none."""
+        asked, open_words = self.evidence.question, self.evidence.open_words()
+        first = " ".join([*names, *open_words]) if self.evidence.facts else asked
+        fewer = [" ".join(names or prompts.words(asked)), " ".join(open_words)]
+        for query in [first, *fewer]:
+            if hits := await self._find(query):
                 return hits
         return []
 
-    async def _read_one(self, pages: list[Hit], name: str) -> None:
-        pages = pages[:OFFERED_HITS]
-        while pages:
+    async def _find(self, query: str) -> list[Hit]:
+        """The hits not yet read; empty also when this was already searched for."""
+        if not query or query in self.queries:
+            return []
+        self.queries.append(query)
+        return [hit for hit in await self.session.search(query) if hit.url not in self.visited]
+
+    async def _read_one(self, hits: list[Hit], names: Sequence[str]) -> None:
+        """Open pages until one can be read."""
+        for _ in range(prompts.OFFERED_HITS):
+            pages = self.evidence.offer(hits, self.visited)
             urls = [hit.url for hit in pages]
-            url = urls[0]
             if len(urls) > 1:
                 schema = prompts.object_schema(url={"enum": urls})
-                prompt = prompts.url_prompt(f"{self.evidence.question} {name}".strip(), pages)
-                chosen = (await self.session.ask(prompt, schema)).get("url")
-                url = chosen if isinstance(chosen, str) and chosen in urls else url
-            url, page = await self.session.visit(url)
-            self.visited.append(url)
-            if page is not None:
-                self.evidence.read(*page, looked_up=name)
-                self._tell()
+                prompt = prompts.url_prompt(self.evidence, pages)
+                chosen = await self.session.ask_text(prompt, schema)
+                urls.sort(key=lambda url: url != chosen)
+            if not urls or await self._open(urls[0], names):
                 return
-            left = [hit for hit in pages if hit.url != url]
-            # A result for a page that was never offered must not make this loop endless.
-            pages = left if len(left) < len(pages) else pages[1:]
 
-    def _tell(self) -> None:
+    async def _open(self, url: str, names: Sequence[str] = ()) -> bool:
+        """Read one page; False when it could not be read."""
+        visited, page = await self.session.visit(url)
+        # Both: a recorded visit may be of another page than the one wanted.
+        self.visited += [url, visited]
+        if page is None:
+            return False
+        self.evidence.read(*page, looked_up=names)
         if self.evidence.fresh:
             self.session.thoughts.append(f"Found so far: {self.evidence.fresh[0].sentence}")
+        return True
 
     async def answer(self) -> str:
         """The short answer, copied from what was read; "" when nothing was."""
@@ -282,14 +238,62 @@ class _Staged:
         if not evidence.facts:
             return ""
         prompt = prompts.answer_prompt(evidence)
-        schema = prompts.answer_schema(evidence.question)
-        answer = str((await self.session.ask(prompt, schema)).get("answer", "")).strip()
-        names = evidence.candidates()
-        if evidence.is_answer(answer) or prompts.is_yes_no(evidence.question) or not names:
+        schema = prompts.answer_schema(evidence)
+        answer = await self.session.ask_text(prompt, schema)
+        if evidence.is_answer(answer):
             return answer
-        schema = prompts.answer_schema(evidence.question, names)
-        return str((await self.session.ask(prompt, schema)).get("answer", names[0]))
+        names = evidence.candidates()
+        if evidence.is_yes_no or not names:
+            return ""
+        answer = await self.session.ask_text(prompt, prompts.answer_schema(evidence, names))
+        return answer if answer in names else ""
 
 
+@dataclass(slots=True)
 class _Chosen(_Staged):
-    pass
+    """The model's order: each turn it searches, opens a page or answers."""
+
+    said: str = ""
+
+    async def gather(self) -> None:
+        """Follow the model's choices until it answers, or has read `max_hops` pages."""
+        hits, reads, may_search = list[Hit](), 0, True
+        # Each hop may need a second search; a model that only searches ends here as well.
+        for _ in range(3 * self.max_hops):
+            hits = [hit for hit in hits if hit.url not in self.visited]
+            is_last = reads >= self.max_hops
+            action = await self._choose([] if is_last else hits, may_search and not is_last)
+            if "url" in action:
+                reads += await self._open(str(action["url"]))
+                may_search = True
+            elif "query" in action:
+                found = await self._find(str(action["query"]))
+                may_search = bool(found)  # the same search again would find nothing again
+                hits = found or hits or await self._search([])
+            else:
+                self.said = str(action.get("answer", "")).strip()
+                return
+
+    async def _choose(self, left: list[Hit], may_search: bool) -> dict[str, object]:
+        options: list[Schema] = []
+        left = left[: 2 * prompts.OFFERED_HITS]
+        urls = [hit.url for hit in left]
+        if may_search:
+            options.append(prompts.object_schema(action={"const": "search"}, query=prompts.QUERY))
+        if urls:
+            options.append(prompts.object_schema(action={"const": "visit"}, url={"enum": urls}))
+        if self.evidence.facts:
+            options.append(prompts.object_schema(action={"const": "answer"}, answer=prompts.ANSWER))
+        if not options:
+            return {}
+        prompt = prompts.action_prompt(self.evidence, self.queries, left)
+        action = await self.session.ask(prompt, {"anyOf": options})
+        is_valid = action["url"] in urls if "url" in action else "query" in action
+        if is_valid or self.evidence.facts:
+            return action if is_valid or "answer" in action else {}
+        return {"url": urls[0]} if urls else {"query": self.evidence.question}
+
+    async def answer(self) -> str:
+        """What the model said if a page says it too; else asked for once more."""
+        said = self.said if self.evidence.is_answer(self.said) else ""
+        return said or await super(_Chosen, self).answer()

@@ -1,18 +1,21 @@
 """What the guided modes read and write: tool results, evidence, and the prompts made of it.
 
-A 0.5B model gets lost in long prompts, so each prompt holds only the question and the few
-sentences of the pages that share words with it. Words are compared by their first five letters
-(truncation stemming, McNamee and Mayfield 2004): "discoverer" then meets "discovered".
+A 0.5B model gets lost in long prompts, so a prompt holds only the few sentences that share words
+with the question. Words are compared by their first five letters (truncation stemming, McNamee and
+Mayfield 2004): "discoverer" then meets "discovered".
 """
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile
+from typing import cast
 
 from agent_client.conversation import Message
 
 Schema = Mapping[str, object]
+Prompt = tuple[Message, ...]
 
 _STOP_WORDS = frozenset(
     """a about above after all also an and any are as at be been before being between both but by
@@ -22,8 +25,8 @@ _STOP_WORDS = frozenset(
     where which while who whom whose why will with would you your""".split()
 )
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_STEM_CHARS = 5
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“‘(]*[A-Z0-9À-Ý])")
+_MARKDOWN = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)|\*\*")
 _ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mt|St|Dr|Mr|Mrs|Jr|Sr|Co|vs)\.$")
 _NAME = re.compile(
     r"(?:[A-ZÀ-Ý][\w’'&-]*|\d{3,4})"
@@ -35,11 +38,13 @@ _HIT = re.compile(
 )
 _BOX_REQUEST = re.compile(r"[^.?!\n]*\\boxed\{[^}]*\}?[^.?!\n]*[.!]?")
 _YES_NO = re.compile(
-    r"(?:are|is|was|were|do|does|did|has|have|had|can|could|will)\b(?!.*\bor\b)", re.IGNORECASE
+    r"(?i)(?:are|is|was|were|do|does|did|has|have|had|can|could|will)\b(?!.*\bor\b)"
 )
 MAX_SENTENCE_CHARS = 300
-KEPT_SENTENCES = 3
-"""Of each page. With three pages the prompt of the answer stays near 500 tokens."""
+QUERY: Schema = {"type": "string", "minLength": 1, "maxLength": 100}
+ANSWER: Schema = {"type": "string", "minLength": 1, "maxLength": 60}
+OFFERED_HITS = 4
+KEPT_SENTENCES = 3  # of each page; with three pages the last prompt stays near 600 tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,9 @@ class Hit:
     url: str
     title: str
     preview: str
+
+    def __str__(self) -> str:
+        return f"{self.url} - {self.title}: {self.preview[:160]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +85,13 @@ def parse_hits(text: str) -> list[Hit]:
 
 def parse_page(text: str) -> tuple[str, str] | None:
     """Title and text of a visited page; None when the visit failed."""
+    head, _, body = text.partition("\n\n")
     if text.startswith("Error") or not text.strip():
         return None
-    head, _, body = text.partition("\n\n")
     if not re.match(r"(?:Title|URL|Length):", head):
         return "", text
-    title = re.search(r"^Title: *(.*)$", head, re.MULTILINE)
-    name = title[1].strip() if title else ""
-    body = re.sub(r"\n+\[The page goes on[^\]]*\]\s*\Z", "", body)
-    return ("" if name == "(none)" else name), body
+    title = re.search(r"(?m)^Title: *(?!\(none\))(.*\S)", head)
+    return (title[1] if title else ""), re.sub(r"\n+\[The page goes on[^\]]*\]\s*\Z", "", body)
 
 
 def words(text: str) -> list[str]:
@@ -96,9 +102,7 @@ def words(text: str) -> list[str]:
 def stem(word: str) -> str:
     """A word cut so that its other forms become equal to it."""
     low = word.lower().replace("’", "'").removesuffix("'s")
-    if len(low) > _STEM_CHARS:
-        return low[:_STEM_CHARS]
-    return low.removesuffix("s") if len(low) > 3 else low
+    return low[:5] if len(low) > 5 else low.removesuffix("s" if len(low) > 3 else "")
 
 
 def stems(text: str) -> set[str]:
@@ -114,8 +118,8 @@ def normal(text: str) -> str:
 def sentences(text: str) -> list[str]:
     """The sentences of a page's text, headings left out."""
     found: list[str] = []
-    for line in text.splitlines():
-        parts: list[str] = []
+    for line in _MARKDOWN.sub(r"\1", text).splitlines():
+        parts = list[str]()
         for part in _SENTENCE_END.split(line.strip().lstrip("#*->| ")):
             if parts and _ABBREVIATION.search(parts[-1]):
                 parts[-1] += " " + part
@@ -127,7 +131,11 @@ def sentences(text: str) -> list[str]:
 
 def names_in(text: str) -> list[str]:
     """Names, years and numbers of a text, in order: runs of capitalised words."""
-    found = (match.group().rstrip(".,'’") for match in _NAME.finditer(text))
+    found = list[str]()
+    for match in _NAME.finditer(text):
+        # "The" at the beginning of a sentence is capitalised too.
+        name = dropwhile(lambda word: word.lower() in _STOP_WORDS, match.group().split())
+        found.append(" ".join(name).rstrip(".,'’"))
     return list(dict.fromkeys(name for name in found if stems(name)))
 
 
@@ -139,8 +147,7 @@ class Evidence:
     facts: list[Fact] = field(default_factory=list[Fact])
     fresh: list[Fact] = field(default_factory=list[Fact])
     """Of the page read last."""
-    covered: set[str] = field(default_factory=set[str])
-    """The question's stems that the facts contain."""
+    covered: set[str] = field(default_factory=set[str])  # the question's stems in the facts
 
     @property
     def weights(self) -> dict[str, float]:
@@ -154,103 +161,101 @@ class Evidence:
         return weights
 
     @property
+    def is_yes_no(self) -> bool:
+        """Whether the question asks for yes or no."""
+        return _YES_NO.match(self.question.strip()) is not None
+
+    @property
     def is_complete(self) -> bool:
         """Whether the facts speak of everything that the question speaks of."""
         return bool(self.facts) and set(self.weights) <= self.covered
 
-    def read(self, title: str, text: str, *, looked_up: str = "") -> None:
+    def read(self, title: str, text: str, *, looked_up: Sequence[str] = ()) -> None:
         """Keep the page's sentences that share most with the question and what was looked up."""
-        weights = {
-            key: weight / 2 if key in self.covered else weight
-            for key, weight in self.weights.items()
-        }
-        for key in stems(looked_up):
-            weights.setdefault(key, 1.0)
-        scored: list[tuple[float, int, str]] = []
-        for number, sentence in enumerate(sentences(text)):
-            inside = stems(sentence)
-            score = sum(weight for key, weight in weights.items() if key in inside)
-            scored.append((-score / (1 + len(inside) / 60), number, sentence))
-        best = sorted(scored)[:KEPT_SENTENCES]
-        self.fresh = [Fact(title, sentence) for _, _, sentence in best]
+        weights = {key: w / (4 if key in self.covered else 1) for key, w in self.weights.items()}
+        weights |= {key: 0.5 for key in stems(" ".join(looked_up)) if key not in weights}
+        # A page names its subject everywhere, so its title tells no sentence from another.
+        weights |= {key: 0.25 for key in stems(title) if key in weights}
+        found = sentences(text)
+        scores: list[tuple[float, int]] = []
+        for number, inside in enumerate(map(stems, found)):
+            score = sum(weights.get(key, 0.0) for key in inside)
+            scores.append((-score / (1 + len(inside) / 60), number))
+        best = [number for _, number in sorted(scores)[:KEPT_SENTENCES]]
+        # The first sentence says what the page is about; the one after the best often goes on.
+        kept = dict.fromkeys([*best, *(number + 1 for number in best[:1]), 0])
+        self.fresh = [Fact(title, found[number]) for number in kept if number < len(found)]
         self.facts += [fact for fact in self.fresh if fact not in self.facts]
-        told = stems(" ".join(map(str, self.fresh)))
-        self.covered |= told & set(weights)
+        self.covered |= stems(" ".join(map(str, self.fresh))) & set(weights)
 
     def open_words(self) -> list[str]:
         """The question's words that no fact contains yet."""
         return [word for word in words(self.question) if stem(word) not in self.covered]
 
     def leads(self) -> list[str]:
-        """Names in the facts of the last page that the question does not contain."""
-        asked = stems(self.question)
+        """Names that the last page adds; none while the question names something not found."""
+        if any(self.weights[stem(word)] > 1 for word in self.open_words()):
+            return []
         # Without the titles: "Paris" on the page about Paris leads nowhere new.
         found = names_in(" . ".join(fact.sentence for fact in self.fresh[:2]))
-        return [name for name in found if not stems(name) <= asked]
+        new = [name for name in found if not stems(name) <= set(self.weights)]
+        titles = {normal(fact.title) for fact in self.facts}
+        return [name for name in new if normal(name) not in titles and not name.isdigit()]
 
-    def order(self, hits: Iterable[Hit], visited: Sequence[str]) -> list[Hit]:
-        """The unvisited hits; those whose title the question or a fact mentions come first."""
-        known = normal(" ".join([self.question, *(fact.sentence for fact in self.fresh)]))
+    def offer(self, hits: Iterable[Hit], visited: Sequence[str]) -> list[Hit]:
+        """The unvisited hits that the question names, else that the last page names, else all."""
         left = [hit for hit in hits if hit.url not in visited]
-
-        def score(place: int) -> float:
-            mentioned = normal(left[place].title) in known
-            return 1 / (2 + place) + (0.4 if mentioned else 0.0)
-
-        return [left[place] for place in sorted(range(len(left)), key=score, reverse=True)]
+        for text in (self.question, " ".join(fact.sentence for fact in self.fresh)):
+            if mentioned := [hit for hit in left if normal(hit.title) in normal(text)]:
+                return mentioned[:OFFERED_HITS]
+        return left[:OFFERED_HITS]
 
     def supports(self, answer: str) -> Fact | None:
         """The fact that contains an answer and shares most with the question, or None."""
         holders = [fact for fact in self.facts if normal(answer) in normal(fact.sentence)]
-        asked = stems(self.question)
-        return max(holders, key=lambda fact: len(stems(str(fact)) & asked), default=None)
+        return max(holders, key=lambda f: len(stems(str(f)) & set(self.weights)), default=None)
 
     def is_answer(self, answer: str) -> bool:
         """Whether the answer was read on a page and is not a part of the question."""
+        if self.is_yes_no:
+            return answer in ("yes", "no")
         told = normal(" ".join(map(str, self.facts)))
-        is_new = normal(answer) not in normal(self.question)
-        return bool(answer.strip()) and is_new and normal(answer) in told
+        return normal(answer) in told and normal(answer) not in normal(self.question)
 
     def candidates(self) -> list[str]:
         """Names and numbers of the facts that can be answers."""
         return [name for name in names_in(" . ".join(map(str, self.facts))) if self.is_answer(name)]
 
 
-def is_yes_no(question: str) -> bool:
-    """Whether the question asks for yes or no."""
-    return _YES_NO.match(question.strip()) is not None
-
-
 def object_schema(**properties: Schema) -> Schema:
     """The schema of an object with exactly these properties."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    shape = {"type": "object", "properties": properties, "required": list(properties)}
+    return {**shape, "additionalProperties": False}
 
 
-def text_schema(max_chars: int) -> Schema:
-    """The schema of a short text."""
-    return {"type": "string", "minLength": 1, "maxLength": max_chars}
+def json_object(text: str) -> dict[str, object]:
+    """The JSON object that a text is; empty when it is none."""
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        return {}
+    return cast(dict[str, object], found) if isinstance(found, dict) else {}
 
 
-def answer_schema(question: str, candidates: Sequence[str] = ()) -> Schema:
+def answer_schema(evidence: Evidence, candidates: Sequence[str] = ()) -> Schema:
     """The schema of the short answer."""
-    choices = ["yes", "no"] if is_yes_no(question) else list(candidates)
-    return object_schema(answer={"enum": choices} if choices else text_schema(60))
+    choices = ["yes", "no"] if evidence.is_yes_no else list(candidates)
+    return object_schema(answer={"enum": choices} if choices else ANSWER)
 
 
-def chat(system: str, *turns: str) -> tuple[Message, ...]:
+def chat(system: str, *turns: str) -> Prompt:
     """A conversation whose turns alternate between user and assistant."""
-    roles = ("user", "assistant")
-    said = (Message(roles[number % 2], text) for number, text in enumerate(turns))
+    said = (Message("assistant" if n % 2 else "user", text) for n, text in enumerate(turns))
     return (Message("system", system), *said)
 
 
-def answer_prompt(evidence: Evidence) -> tuple[Message, ...]:
-    """Ask for the short answer. The two examples are worth four of 24 answers (0.5B)."""
+def answer_prompt(evidence: Evidence) -> Prompt:
+    """Ask for the short answer. Without the examples a 0.5B model gets 17 of 24, not 21."""
     hound = (
         "The Hound of Loch Bree: The Hound of Loch Bree is a novel by Mara Ellison.\n"
         "Mara Ellison: Mara Ellison was born in Dundee in 1921.\n"
@@ -263,7 +268,7 @@ def answer_prompt(evidence: Evidence) -> tuple[Message, ...]:
         json.dumps({"answer": "Dundee"}),
         _asked(lakes, "Are Tarvo and Lake Mirel in the same country?"),
         json.dumps({"answer": "no"}),
-        _asked("\n".join(map(str, evidence.facts)), evidence.question),
+        _asked(_lines(evidence.facts), evidence.question),
     )
 
 
@@ -271,38 +276,24 @@ def _asked(facts: str, question: str) -> str:
     return f"Facts:\n{facts}\n\nQuestion: {question}"
 
 
-def lead_prompt(evidence: Evidence) -> tuple[Message, ...]:
-    """Ask which name of the last page must be looked up next."""
-    facts = "Blade Street: Blade Street is a film of 1984 by Orla Venn, made in Norway for Kino AS."
-    return chat(
-        "The facts do not answer the question yet. Say which name to look up next.",
-        _asked(facts, "Where was the director of the film Blade Street born?"),
-        json.dumps({"look_up": "Orla Venn"}),
-        _asked("\n".join(map(str, evidence.fresh)), evidence.question),
-    )
-
-
-def url_prompt(question: str, hits: Sequence[Hit]) -> tuple[Message, ...]:
+def url_prompt(evidence: Evidence, hits: Sequence[Hit]) -> Prompt:
     """Ask which page to open."""
-    listed = "\n".join(f"{hit.url} - {hit.title}: {hit.preview[:160]}" for hit in hits)
     return chat(
-        "Choose the page that helps most to answer the question.",
-        f"Pages:\n{listed}\n\nQuestion: {question}",
+        "Choose the page to open next to answer the question.",
+        f"Pages:\n{_lines(hits)}\n\n{_asked(_lines(evidence.fresh[:2]), evidence.question)}",
     )
 
 
-def action_prompt(
-    evidence: Evidence, queries: Sequence[str], hits: Sequence[Hit]
-) -> Sequence[Message]:
+def _lines(items: Iterable[Fact | Hit]) -> str:
+    return "\n".join(map(str, items)) or "none yet"
+
+
+def action_prompt(evidence: Evidence, queries: Sequence[str], hits: Sequence[Hit]) -> Prompt:
     """Ask for the next action; for models that can choose themselves (1.5B and up)."""
-    listed = "\n".join(f"{hit.url} - {hit.title}: {hit.preview[:160]}" for hit in hits)
-    told = "\n".join(map(str, evidence.facts))
     return chat(
-        "You research a question in small steps and know nothing yourself. Reply with one JSON"
-        ' action: {"action": "search", "query": ...} to look up one name or thing,'
-        ' {"action": "visit", "url": ...} to read a page that was found,'
-        ' {"action": "answer", "answer": ...} as soon as the facts answer the question: a few'
-        " words copied from them.",
+        "You research a question in small steps and know nothing yourself. Search for one name or"
+        " thing, visit a page that was found, and answer with a few words copied from the facts as"
+        " soon as they suffice. Reply with one JSON action.",
         f"Question: {evidence.question}\n\nSearched for: {'; '.join(queries) or 'nothing yet'}\n\n"
-        f"Facts read so far:\n{told or 'none yet'}\n\nPages found:\n{listed or 'none yet'}",
+        f"Facts read so far:\n{_lines(evidence.facts)}\n\nPages found:\n{_lines(hits)}",
     )

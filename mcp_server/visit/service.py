@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 
+import anyio
 import httpx
 
 from mcp_server.clean import clean, clean_line
@@ -22,6 +23,9 @@ _MAX_TITLE_CHARS = 300
 _MAX_LINK_TEXT_CHARS = 200
 _MAX_URL_CHARS = 4_096
 
+MAX_READING_SECONDS = 10.0
+MIN_READING_SECONDS = 1.0
+"""Also a page that came at the last moment is read; most take a tenth of this."""
 CORPUS_SCHEME = "corpus://"
 """Scheme of local documents that have no URL of their own."""
 
@@ -84,11 +88,15 @@ class VisitService:
         return None
 
     async def _from_web(self, url: str) -> Page:
+        end = anyio.current_time() + self._limits.deadline_seconds
         resource = await fetch(url, http=self._http, policy=self._policy, limits=self._limits)
         info = sniff(resource)
         if info.media_type not in EXTRACTORS:
             raise UnsupportedMediaType(url, info.media_type, len(resource.body))
-        extracted = await extract_in_child(resource.body, info)
+        left = max(MIN_READING_SECONDS, end - anyio.current_time())
+        extracted = await extract_in_child(
+            resource.body, info, deadline_seconds=min(MAX_READING_SECONDS, left)
+        )
         return _page(url, resource, info.media_type, extracted)
 
 

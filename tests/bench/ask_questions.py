@@ -51,13 +51,14 @@ def main() -> None:
     parser.add_argument("questions", type=Path)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--out", type=Path, help="write every outcome as a JSON line")
-    parser.add_argument("flags", nargs="*", help="after --: flags for `seekling ask`")
-    options = parser.parse_args()
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    options, flags = parser.parse_args(given[:end]), given[end + 1 :]
     lines = options.questions.read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines if line.strip()][: options.limit]
     records: list[dict[str, Any]] = []
     for row in rows:
-        record = ask(row["question"], options.flags)
+        record = ask(row["question"], flags)
         told = record.get("short_answer") or record.get("answer") or ""
         right = is_right(told, [row["answer"], *row.get("aliases", [])])
         records.append(row | {"outcome": record, "is_right": right})

@@ -263,7 +263,7 @@ def search_visit_echo(request: Json) -> Reply:
     if not results and can_call:
         call = ("web_search", {"query": question})
         return Reply(reasoning="I should search.", tool_calls=[call])
-    url = re.search(r"^\W*URL:\W*(https?://\S+)", results[0] if results else "", re.MULTILINE)
+    url = re.search(r"^\W*URL:\W*([a-z]+://\S+)", results[0] if results else "", re.MULTILINE)
     if len(results) == 1 and url and can_call:
         call = ("web_visit", {"url": url[1].rstrip(">)")})
         return Reply(reasoning="I should read the first result.", tool_calls=[call])
