@@ -20,7 +20,6 @@ from agent_client.engine import llama_cpp
 from agent_client.engine.weights import (
     DEFAULT_MODEL,
     MODELS,
-    ModelFile,
     is_verified,
     models_dir,
 )
@@ -53,11 +52,13 @@ def _tell_no_one(_: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the model is: an endpoint, or a file for the embedded engine."""
+class _LocalFile:
+    """A model file for the embedded engine."""
 
-    endpoint: Endpoint | None = None
-    file: ModelFile | None = None
+    name: str
+    path: Path
+    guidance: str
+    """How it is led unless the settings say otherwise."""
 
 
 @asynccontextmanager
@@ -101,17 +102,18 @@ def _looks_like_url(model: str) -> bool:
     return "://" in model or re.fullmatch(r"[\w.-]+:\d{1,5}(/.*)?", model) is not None
 
 
-async def _find_model(config: ClientConfig, http: httpx.AsyncClient) -> _Place:
+async def _find_model(config: ClientConfig, http: httpx.AsyncClient) -> Endpoint | _LocalFile:
     if not config.model:
-        if found := await find_local(http):
-            return _Place(endpoint=found)
-        return _Place(file=_embedded_file(DEFAULT_MODEL, was_asked_for=False))
+        found = await find_local(http, ports=LOCAL_PORTS)
+        return found or _embedded_file(DEFAULT_MODEL, was_asked_for=False)
     if _looks_like_url(config.model):
-        return _Place(endpoint=await _endpoint_at(config, http))
+        return await _endpoint_at(config, http)
     if config.model == EMBEDDED or config.model in MODELS:
         name = DEFAULT_MODEL if config.model == EMBEDDED else config.model
-        return _Place(file=_embedded_file(name, was_asked_for=True))
-    return _Place(endpoint=await _endpoint_serving(config.model, http))
+        return _embedded_file(name, was_asked_for=True)
+    if config.model.endswith(".gguf"):
+        return _named_file(config.model)
+    return await _endpoint_serving(config.model, http)
 
 
 async def _endpoint_at(config: ClientConfig, http: httpx.AsyncClient) -> Endpoint:
@@ -143,10 +145,22 @@ async def _endpoint_serving(name: str, http: httpx.AsyncClient) -> Endpoint:
     )
 
 
-def _embedded_file(name: str, *, was_asked_for: bool) -> ModelFile:
+def _named_file(name: str) -> _LocalFile:
+    for path in (Path(name).expanduser(), models_dir() / name):
+        if path.is_file():
+            # A model that somebody chose for itself is taken to call tools on its own.
+            return _LocalFile(name=path.stem, path=path.absolute(), guidance="none")
+    raise NoModel(
+        f"there is no model file {name!r}, neither here nor in {str(models_dir())!r}",
+        hint="fetch one with: seekling engine pull --url URL --sha256 HEX",
+    )
+
+
+def _embedded_file(name: str, *, was_asked_for: bool) -> _LocalFile:
     file = MODELS[name]
-    if is_verified(models_dir() / file.file_name, file.sha256):
-        return file
+    path = models_dir() / file.file_name
+    if is_verified(path, file.sha256):
+        return _LocalFile(name=name, path=path, guidance=GUIDANCE[name])
     if was_asked_for:
         raise NoModel(
             f"the embedded model {name!r} is not on this machine",
@@ -162,31 +176,24 @@ def _embedded_file(name: str, *, was_asked_for: bool) -> ModelFile:
 
 @asynccontextmanager
 async def _open_model(
-    config: ClientConfig, place: _Place, http: httpx.AsyncClient, tell: Tell
+    config: ClientConfig, place: Endpoint | _LocalFile, http: httpx.AsyncClient, tell: Tell
 ) -> AsyncGenerator[ModelClient]:
-    if place.endpoint:
-        at = f"{place.endpoint.server} at " if place.endpoint.server else ""
-        tell(f"model: {place.endpoint.model} ({at}{place.endpoint.base_url})")
+    if isinstance(place, Endpoint):
+        at = f"{place.server} at " if place.server else ""
+        tell(f"model: {place.model} ({at}{place.base_url})")
         model = ChatCompletions(
-            http=http,
-            base_url=place.endpoint.base_url,
-            model=place.endpoint.model,
-            api_key=_api_key(config),
+            http=http, base_url=place.base_url, model=place.model, api_key=_api_key(config)
         )
         yield _guided(model, config, default="none")
         return
-    assert place.file is not None
-    tell(f"model: {place.file.name}, embedded, on the CPU")
-    path = models_dir() / place.file.file_name
+    tell(f"model: {place.name}, embedded, on the CPU")
     async with llama_cpp.serve(
-        path,
+        place.path,
         context_tokens=config.engine.context_tokens,
         threads=config.engine.threads or None,
     ) as base_url:
-        model = ChatCompletions(
-            http=http, base_url=base_url, model=place.file.name, sglang_extras=False
-        )
-        yield _guided(model, config, default=GUIDANCE[place.file.name])
+        model = ChatCompletions(http=http, base_url=base_url, model=place.name, sglang_extras=False)
+        yield _guided(model, config, default=place.guidance)
 
 
 def _guided(model: ModelClient, config: ClientConfig, *, default: str) -> ModelClient:

@@ -72,8 +72,8 @@ class ClientConfig(_Section):
 
     model: str = ""
     """URL of an OpenAI-compatible endpoint, name of a model that one on the usual local ports
-    serves, or name of an embedded model (`embedded` is the default one). Empty: whatever answers
-    on the usual local ports, else the embedded model."""
+    serves, name of an embedded model (`embedded` is the default one), or a .gguf file. Empty:
+    whatever answers on the usual local ports, else the embedded model."""
     model_name: str = ""
     """Which model to ask for at that URL; empty: the first that it lists."""
     api_key: SecretStr | None = None
