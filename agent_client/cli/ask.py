@@ -45,6 +45,7 @@ async def run(options: argparse.Namespace) -> int:
     """Ask, show what happens, print the answer; the exit code tells how it ended."""
     from pathlib import Path
 
+    from agent_client.cli.main import error_line
     from agent_client.config import load
     from agent_client.errors import ConfigError
     from agent_client.log import configure_logging
@@ -57,6 +58,8 @@ async def run(options: argparse.Namespace) -> int:
     outcome, model = await _answer(options, config)
     if options.json:
         print(json.dumps(outcome_json(outcome, model), ensure_ascii=False))
+        if outcome.error is not None:
+            error_line(str(outcome.error), getattr(outcome.error, "hint", ""))
     elif outcome.error is not None:
         raise outcome.error
     return exit_code(outcome)

@@ -94,11 +94,16 @@ def single_leaf(exc: BaseException) -> BaseException:
     return exc
 
 
-def _fail(kind: str, message: str, hint: str, code: int, *, as_json: bool) -> int:
+def error_line(message: str, hint: str) -> None:
+    """Tell on stderr, on one line, what went wrong and what to do."""
     from agent_client.clean import terminal_line
 
     line = f"{message}; {hint}" if hint else message
     print(f"{PROGRAM}: {terminal_line(line, 2_000)}", file=sys.stderr)
+
+
+def _fail(kind: str, message: str, hint: str, code: int, *, as_json: bool) -> int:
+    error_line(message, hint)
     if as_json:
         error = {"type": kind, "message": message, "hint": hint, "code": code}
         print(json.dumps({"error": error}))

@@ -212,6 +212,16 @@ async def test_a_model_that_sends_garbage_is_one_clear_line(reply: Reply) -> Non
     assert "Traceback" not in done.err
 
 
+async def test_a_model_that_fails_in_the_middle_keeps_what_was_read_in_the_json() -> None:
+    script = [*MULTI_HOP[:2], Reply(status=400, body='{"message": "bad request"}')]
+    done = await ask(script, "--json")
+    told = json.loads(done.out)
+    assert (done.code, told["stop_reason"]) == (1, "model_error")
+    assert [source["title"] for source in told["sources"]] == ["Brindlewick Lighthouse"]
+    assert "bad request" in told["error"]["message"]
+    assert done.err.count("\n") == 1
+
+
 async def test_an_error_as_json_is_an_object_on_stdout() -> None:
     done = await seekling("ask", "x", "--json", "--model", "http://127.0.0.1:9/v1")
     assert done.code == 6
