@@ -6,6 +6,8 @@ from pathlib import Path
 
 import anyio
 import pytest
+import uvicorn
+from anyio.abc import SocketAttribute
 
 from agent_client.conversation import ToolCall
 from agent_client.errors import ToolServerError
@@ -157,6 +159,26 @@ async def test_a_program_that_is_no_mcp_server_does_not_hang(tmp_path: Path) -> 
     with anyio.fail_after(30), pytest.raises(ToolServerError, match="no answer within"):
         async with McpToolbox.open(target(tmp_path, script), start_seconds=1.0):
             pass
+
+
+async def test_a_running_server_is_reached_by_its_url(tmp_path: Path) -> None:
+    with anyio.fail_after(30):
+        async with (
+            tools_server(tmp_path) as server,
+            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+            anyio.create_task_group() as tasks,
+        ):
+            raw = listener.extra(SocketAttribute.raw_socket)
+            app = server.streamable_http_app(host="127.0.0.1")
+            http = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+            tasks.start_soon(http.serve, [raw])
+            url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/mcp"
+            # The socket listens already, so the connection waits until the server is up.
+            async with McpToolbox.open(url) as tools:
+                result = await tools.call(call("web_visit", url="https://facts.example/voss"))
+            http.should_exit = True
+            assert "born in Ostrelund" in result.text
+            assert "seekling/page" in result.meta
 
 
 async def test_a_url_where_nothing_listens_is_one_clear_error() -> None:
