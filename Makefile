@@ -1,7 +1,7 @@
 # Two commands on a fresh machine with Python 3.11+, make and the package registries:
 #   make demo   set everything up, answer a multi-hop question with the embedded model and corpus
 #   make test   set everything up, run the tests
-# Everything lives in .venv; the model file goes to the user's cache directory (about 470 MB).
+# Everything lives in .venv; the model file goes to the user's cache directory (about 490 MB).
 
 PYTHON ?= python3
 VENV := .venv

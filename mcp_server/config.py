@@ -62,7 +62,7 @@ class ServerConfig(BaseModel):
     allow_ports: Annotated[Ports, BeforeValidator(_split_ports)] = (80, 443, 8080, 8443)
     """Ports that may be visited, or `any`."""
     user_agent: Annotated[str, Field(min_length=1, max_length=200)] = (
-        "Seekling/0.1 (+https://pypi.org/project/seekling/)"
+        "Seekling/0.1 (a search agent that people run themselves)"
     )
     """How the server names itself to web sites."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
