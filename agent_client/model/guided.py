@@ -90,12 +90,12 @@ def _current_question(messages: Sequence[Message]) -> tuple[str, list[tuple[Tool
 
 
 def _final_text(evidence: Evidence, answer: str, *, boxed: bool) -> str:
-    r"""The answer with the sentence it was read in, and `\boxed{}` when that was asked for."""
+    r"""The answer with the sentences that led to it, and `\boxed{}` when that was asked for."""
     text = "No page that could be read answers the question."
     if answer:
         fact = evidence.supports(answer)
         text = f"{answer[0].upper()}{answer[1:].rstrip('.')}."
-        text += f" {fact.sentence}" if fact else ""
+        text = " ".join([text, *(step.cited for step in evidence.chain(fact))]) if fact else text
     return f"{text} \\boxed{{{answer or 'unknown'}}}" if boxed else text
 
 
@@ -227,7 +227,7 @@ class _Staged:
         self.visited += [url, visited]
         if page is None:
             return False
-        self.evidence.read(*page, looked_up=names)
+        self.evidence.read(*page, url=visited, looked_up=names)
         if self.evidence.fresh:
             self.session.thoughts.append(f"Found so far: {self.evidence.fresh[0].sentence}")
         return True

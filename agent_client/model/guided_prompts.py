@@ -65,9 +65,15 @@ class Fact:
 
     title: str
     sentence: str
+    url: str = ""
 
     def __str__(self) -> str:
         return f"{self.title}: {self.sentence}" if self.title else self.sentence
+
+    @property
+    def cited(self) -> str:
+        """The sentence with the URL of its page, as an answer cites it."""
+        return f"{self.sentence.rstrip('. ')} [{self.url}]." if self.url else self.sentence
 
 
 def question_of(text: str) -> str:
@@ -170,7 +176,7 @@ class Evidence:
         """Whether the facts speak of everything that the question speaks of."""
         return bool(self.facts) and set(self.weights) <= self.covered
 
-    def read(self, title: str, text: str, *, looked_up: Sequence[str] = ()) -> None:
+    def read(self, title: str, text: str, *, url: str = "", looked_up: Sequence[str] = ()) -> None:
         """Keep the page's sentences that share most with the question and what was looked up."""
         weights = {key: w / (4 if key in self.covered else 1) for key, w in self.weights.items()}
         weights |= {key: 0.5 for key in stems(" ".join(looked_up)) if key not in weights}
@@ -184,7 +190,7 @@ class Evidence:
         best = [number for _, number in sorted(scores)[:KEPT_SENTENCES]]
         # The first sentence says what the page is about; the one after the best often goes on.
         kept = dict.fromkeys([*best, *(number + 1 for number in best[:1]), 0])
-        self.fresh = [Fact(title, found[number]) for number in kept if number < len(found)]
+        self.fresh = [Fact(title, found[number], url) for number in kept if number < len(found)]
         self.facts += [fact for fact in self.fresh if fact not in self.facts]
         self.covered |= stems(" ".join(map(str, self.fresh))) & set(weights)
 
@@ -214,6 +220,20 @@ class Evidence:
         """The fact that contains an answer and shares most with the question, or None."""
         holders = [fact for fact in self.facts if normal(answer) in normal(fact.sentence)]
         return max(holders, key=lambda f: len(stems(str(f)) & set(self.weights)), default=None)
+
+    def chain(self, last: Fact) -> list[Fact]:
+        """How the pages led to a fact: facts that name the page of the next one, that one last."""
+        chain = [last]
+        while chain[0].title:
+            seen = {fact.title for fact in chain}
+            named = normal(chain[0].title)
+            before = next(
+                (f for f in self.facts if f.title not in seen and named in normal(f.sentence)), None
+            )
+            if before is None:
+                break
+            chain.insert(0, before)
+        return chain
 
     def is_answer(self, answer: str) -> bool:
         """Whether the answer was read on a page and is not a part of the question."""

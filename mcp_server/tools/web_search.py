@@ -4,7 +4,7 @@ from typing import Annotated
 
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from mcp_server.clean import clean_line
 from mcp_server.errors import SeeklingServerError
@@ -79,13 +79,18 @@ class SearchOutputProvider(BaseModel):
     detail: str
 
 
+def _list_of(item: type[BaseModel]) -> WithJsonSchema:
+    """The schema of a list with its items spelt out: some hosts break on `$ref`."""
+    return WithJsonSchema({"type": "array", "items": item.model_json_schema()})
+
+
 class SearchOutput(BaseModel):
     """The same as the text, for programs; complete in itself, since some hosts show only this."""
 
     query: str
-    results: list[SearchOutputHit]
+    results: Annotated[list[SearchOutputHit], _list_of(SearchOutputHit)]
     provider: str
-    providers: list[SearchOutputProvider]
+    providers: Annotated[list[SearchOutputProvider], _list_of(SearchOutputProvider)]
 
 
 def structured(results: SearchResults) -> SearchOutput:

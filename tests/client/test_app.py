@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from agent_client import Agent
 from agent_client.app import open_agent
 from agent_client.config import load
 from agent_client.errors import NoModel
+from agent_client.events import Finished
 from tests.support.scripted_model import Reply, scripted_model
 from tests.support.tools_server import build_small_index
 
@@ -64,3 +66,25 @@ async def test_without_a_model_the_error_says_what_to_do(model: str, says: str, 
         await opened_with(model=model)
     assert hint in caught.value.hint
     assert caught.value.exit_code == 6
+
+
+async def test_the_library_s_front_door_asks_and_streams() -> None:
+    script = [
+        Reply(tool_calls=[("web_visit", {"url": "https://facts.example/voss"})]),
+        Reply(text="In Ostrelund [https://facts.example/voss]."),
+        Reply(text="Again."),
+    ]
+    async with scripted_model(script) as server, Agent.open(model=server.base_url) as agent:
+        outcome = await agent.ask("Where was Mara Voss born?")
+        async with agent.stream("And again?") as stream:
+            events = [event async for event in stream]
+    assert outcome.answer == "In Ostrelund [1]."
+    assert [source.title for source in outcome.sources] == ["Mara Voss"]
+    assert isinstance(events[-1], Finished)
+
+
+async def test_an_error_of_the_caller_leaves_an_open_agent_as_it_is() -> None:
+    async with scripted_model([]) as server:
+        with pytest.raises(KeyError, match="mine"):
+            async with Agent.open(model=server.base_url):
+                raise KeyError("mine")

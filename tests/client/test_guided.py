@@ -126,7 +126,10 @@ async def test_it_searches_reads_follows_the_name_it_read_and_answers() -> None:
         ("web_search", {"query": "Torvik river flows city"}),
         ("web_visit", {"url": "https://w.example/torvik"}),
     ]
-    assert text == "Aske. The river Aske flows through it."
+    assert text == (
+        "Aske. She was born in Torvik [https://w.example/ana]."
+        " The river Aske flows through it [https://w.example/torvik]."
+    )
 
 
 async def test_every_inner_call_is_greedy_short_and_held_to_a_schema() -> None:

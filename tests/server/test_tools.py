@@ -39,6 +39,7 @@ async def test_two_small_tools_are_published_with_one_required_argument_each(
         # Hosts reject these in input schemas.
         assert not any(word in schema for word in ("$ref", "anyOf", "exclusive", '"format"'))
     assert tools[0].output_schema is not None
+    assert "$ref" not in json.dumps(tools[0].output_schema)
     assert tools[1].output_schema is None, "web_visit answers text only"
     assert len(json.dumps([tool.input_schema for tool in tools])) < 2_000
 
