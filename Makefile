@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
+MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
@@ -38,16 +39,16 @@ setup: $(VENV)/.runtime ## create .venv with the runtime and the embedded engine
 setup-dev: $(VENV)/.dev ## the same, with the development tools
 
 model: setup ## fetch the embedded model (once; verified by its SHA-256)
-	@$(BIN)/seekling engine pull
+	@$(BIN)/seekling engine pull $(filter-out embedded,$(MODEL))
 
 index: setup ## build the search index of the embedded encyclopedia (once)
 	@$(BIN)/seekling-mcp index build
 
 demo: model index ## answer a multi-hop question end to end: no key, no GPU, no web
-	@SEEKLING_MCP_PROVIDERS=local $(BIN)/seekling ask --model embedded "$(QUESTION)"
+	@SEEKLING_MCP_PROVIDERS=local $(BIN)/seekling ask --model $(MODEL) "$(QUESTION)"
 
 demo-questions: model index ## measure how many of the demo questions the embedded model answers
-	@SEEKLING_MCP_PROVIDERS=local $(BIN)/python tests/bench/ask_questions.py tests/data/demo_questions.jsonl -- --model embedded
+	@SEEKLING_MCP_PROVIDERS=local $(BIN)/python tests/bench/ask_questions.py tests/data/demo_questions.jsonl -- --model $(MODEL)
 
 test: setup-dev model index ## run the tests
 	@$(BIN)/python -m pytest

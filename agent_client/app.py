@@ -41,7 +41,7 @@ EMBEDDED = "embedded"
 SERVER_SCRIPT = "seekling-mcp"
 
 EMBEDDED_GUIDANCE = "staged"
-"""How the embedded models are led. On the first ten demo questions the 1.5B answered eight so, and
+"""How the embedded models are led. Of the first nine demo questions the 1.5B answered eight so, and
 five when it chose its steps itself (`schema`), which also took more than twice the time."""
 
 Tell = Callable[[str], None]
