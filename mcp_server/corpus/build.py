@@ -76,19 +76,18 @@ def build_index(
             full. Nothing half-written is left behind.
     """
     started = time.monotonic()
-    total = sum(source_bytes(source) for source in sources)
+    sizes = [source_bytes(source) for source in sources]
     _check_target(directory)
     records: list[SourceRecord] = []
-    counter = _Counter(total, started, progress)
+    counter = _Counter(sum(sizes), started, progress)
 
     def documents() -> Iterator[Document]:
-        for source in sources:
+        for source, size in zip(sources, sizes, strict=True):
             before = counter.documents
-            offset = counter.finished_bytes
             for document in read_source(source, base_url=base_url, read=counter.read):
                 if counter.is_new(document):
                     yield document
-            counter.finished_bytes = offset + source_bytes(source)
+            counter.finished_bytes += size
             records.append(SourceRecord(name=source.name, documents=counter.documents - before))
 
     with _generation(directory) as folder:
@@ -124,9 +123,8 @@ class _Counter:
         self._told = started
 
     def is_new(self, document: Document) -> bool:
-        key = hash(
-            document.id
-        )  # 64 bits: a collision among 10 million ids has odds of 1 in 400,000
+        # 64 bits: a collision among 10 million ids has odds of 1 in 400,000.
+        key = hash(document.id)
         if key in self._seen:
             self.duplicates += 1
             return False
@@ -178,14 +176,10 @@ def _generation(directory: Path) -> Generator[Path]:
         yield folder
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
-        for left in directory.glob(".manifest-*") if directory.is_dir() else ():
-            left.unlink(missing_ok=True)
+        (directory / f".manifest-{folder.name}").unlink(missing_ok=True)
         if made_directory and directory.is_dir() and not any(directory.iterdir()):
             directory.rmdir()
         raise
-    for entry in directory.iterdir():  # generations that no manifest names any more
-        if entry.name != folder.name and entry.name.startswith("gen-"):
-            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _write(documents: Iterable[Document], folder: Path) -> None:
@@ -229,7 +223,12 @@ def _add_all(documents: Iterable[Document], writer: tantivy.IndexWriter, folder:
 
 
 def _switch(directory: Path, manifest: Manifest) -> None:
-    """Make the generation current by replacing the manifest, atomically and durably."""
+    """Make the generation current by replacing the manifest, atomically and durably.
+
+    Only the generation that was current before is removed: another one may be a build that runs
+    beside this one, as when two hosts start a server for the first time.
+    """
+    before = _current_generation(directory)
     temporary = directory / f".manifest-{manifest.generation}"
     try:
         with temporary.open("wb") as file:
@@ -239,6 +238,16 @@ def _switch(directory: Path, manifest: Manifest) -> None:
         temporary.replace(directory / MANIFEST)
     except OSError as exc:
         raise _cannot_write(directory, exc.strerror or str(exc)) from exc
+    if before:
+        shutil.rmtree(directory / before, ignore_errors=True)
+
+
+def _current_generation(directory: Path) -> str:
+    """The generation that the manifest names; "" when there is none or it cannot be read."""
+    try:
+        return Manifest.model_validate_json((directory / MANIFEST).read_bytes()).generation
+    except (OSError, ValueError):
+        return ""
 
 
 def _reason(exc: Exception, folder: Path) -> str:

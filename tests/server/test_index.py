@@ -95,6 +95,17 @@ def test_a_new_build_replaces_the_old_one_and_leaves_nothing_behind(
     assert len(list(target.iterdir())) == 2
 
 
+def test_a_build_leaves_another_one_that_runs_beside_it_alone(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "index"
+    build_index([source], target)
+    beside = target / "gen-of-another-process"
+    beside.mkdir()
+    (beside / "half").write_text("written")
+    build_index([source], target)
+    assert (beside / "half").read_text() == "written"
+    assert ids(LocalIndex(target), "nile") == ["nile"]
+
+
 def test_a_failed_build_leaves_the_old_index_as_it_was(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "index"
     build_index([source], target)
