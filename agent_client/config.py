@@ -15,6 +15,8 @@ from typing import Annotated, Literal, cast
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from agent_client.agent.limits import Limits
+from agent_client.conversation import Sampling
 from agent_client.errors import ConfigError
 
 ENV_PREFIX = "SEEKLING_"
@@ -27,6 +29,9 @@ FOREIGN_ENV = {"model": "OPENAI_BASE_URL"}
 """Variables of others that mean the same; our own come first."""
 
 
+_SAMPLING, _LIMITS = Sampling(), Limits()  # where the defaults are written down
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,26 +39,26 @@ class _Section(BaseModel):
 class SamplingConfig(_Section):
     """How tokens are chosen; the defaults are those of the II-Search-4B model card."""
 
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.6
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    top_k: Annotated[int, Field(ge=-1)] = 20
-    repetition_penalty: Annotated[float, Field(gt=0, le=2)] = 1.1
-    max_tokens: Annotated[int, Field(ge=1)] = 2048
+    temperature: Annotated[float, Field(ge=0, le=2)] = _SAMPLING.temperature
+    top_p: Annotated[float, Field(gt=0, le=1)] = _SAMPLING.top_p
+    top_k: Annotated[int, Field(ge=-1)] = _SAMPLING.top_k
+    repetition_penalty: Annotated[float, Field(gt=0, le=2)] = _SAMPLING.repetition_penalty
+    max_tokens: Annotated[int, Field(ge=1)] = _SAMPLING.max_tokens
     """Longest reply in tokens, reasoning included."""
 
 
 class LimitsConfig(_Section):
     """How much one question may cost. At a limit the model is asked for its answer at once."""
 
-    turns: Annotated[int, Field(ge=1)] = 30
+    turns: Annotated[int, Field(ge=1)] = _LIMITS.turns
     """Most model calls."""
-    tool_calls: Annotated[int, Field(ge=0)] = 60
+    tool_calls: Annotated[int, Field(ge=0)] = _LIMITS.tool_calls
     """Most tool calls."""
-    seconds: Annotated[float, Field(gt=0)] = 600.0
+    seconds: Annotated[float, Field(gt=0)] = _LIMITS.seconds
     """Longest time until the answer is asked for."""
-    answer_seconds: Annotated[float, Field(gt=0)] = 120.0
+    answer_seconds: Annotated[float, Field(gt=0)] = _LIMITS.answer_seconds
     """Longest time for that last answer."""
-    total_tokens: Annotated[int, Field(ge=0)] = 0
+    total_tokens: Annotated[int, Field(ge=0)] = _LIMITS.total_tokens
     """Most tokens over all turns; 0 is no bound."""
     tool_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest time for one tool call."""

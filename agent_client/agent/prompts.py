@@ -1,6 +1,5 @@
-"""The prompts: text files, identified by name and digest."""
+"""The prompts: text files, identified by name."""
 
-import hashlib
 import re
 from functools import cache
 from importlib.resources import files
@@ -28,11 +27,6 @@ _OPEN_ENDED = re.compile(
 def load_prompt(name: str) -> str:
     """The text of `prompts/NAME.md`."""
     return (files("agent_client.agent") / "prompts" / f"{name}.md").read_text(encoding="utf-8")
-
-
-def prompt_digest(name: str) -> str:
-    """First 12 hexadecimal digits of the prompt's SHA-256, for records."""
-    return hashlib.sha256(load_prompt(name).encode()).hexdigest()[:12]
 
 
 def wants_short_answer(question: str, style: Style) -> bool:

@@ -27,6 +27,23 @@ EPILOG = """examples:
 """
 
 
+SETTINGS = (
+    (
+        "--providers",
+        "A,B",
+        "search providers in order: auto, serper, searxng, duckduckgo, local",
+    ),
+    ("--index", "DIR", "a local index"),
+    ("--searxng-url", "URL", "a SearXNG instance"),
+    ("--allow-private", "A,B", "hosts or CIDR ranges that may be private addresses"),
+    ("--allow-ports", "A,B", "ports that may be visited, or any (80,443,8080,8443)"),
+    ("--visit-seconds", "S", "longest time for one visit (20)"),
+    ("--user-agent", "TEXT", "how to name ourselves to web sites"),
+    ("--log-level", "LEVEL", "debug, info, warning or error (warning)"),
+)
+"""Flag, metavar and help of each setting; the flags' names are those of `ServerConfig`."""
+
+
 class UsageError(Exception):
     """The command line cannot be understood."""
 
@@ -101,33 +118,8 @@ def _command(commands: "Commands", name: str, help_text: str) -> argparse.Argume
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     settings = parser.add_argument_group("settings (over environment and file)")
     settings.add_argument("--config", type=Path, metavar="FILE", help="a TOML settings file")
-    for flag, metavar, help_text in (
-        (
-            "--providers",
-            "A,B",
-            "search providers in order: auto, serper, searxng, duckduckgo, local",
-        ),
-        ("--index", "DIR", "a local index"),
-        ("--searxng-url", "URL", "a SearXNG instance"),
-        ("--allow-private", "A,B", "hosts or CIDR ranges that may be private addresses"),
-        ("--allow-ports", "A,B", "ports that may be visited, or any (80,443,8080,8443)"),
-        ("--visit-seconds", "S", "longest time for one visit (20)"),
-        ("--user-agent", "TEXT", "how to name ourselves to web sites"),
-        ("--log-level", "LEVEL", "debug, info, warning or error (warning)"),
-    ):
+    for flag, metavar, help_text in SETTINGS:
         settings.add_argument(flag, metavar=metavar, help=help_text)
-
-
-SETTING_FLAGS = (
-    "providers",
-    "index",
-    "searxng_url",
-    "allow_private",
-    "allow_ports",
-    "visit_seconds",
-    "user_agent",
-    "log_level",
-)
 
 
 def with_default_command(arguments: Sequence[str]) -> list[str]:

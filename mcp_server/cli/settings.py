@@ -2,7 +2,7 @@
 
 import argparse
 
-from mcp_server.cli.main import SETTING_FLAGS
+from mcp_server.cli.main import SETTINGS
 from mcp_server.config import ServerConfig, load
 from mcp_server.log import configure_logging
 
@@ -13,7 +13,8 @@ def load_settings(options: argparse.Namespace) -> ServerConfig:
     Raises:
         ConfigError: a setting is unknown or malformed.
     """
-    flags = {name: getattr(options, name) for name in SETTING_FLAGS}
+    names = [flag.removeprefix("--").replace("-", "_") for flag, _, _ in SETTINGS]
+    flags = {name: getattr(options, name) for name in names}
     config = load(file=options.config, flags=flags)
     configure_logging(config.log_level)
     return config

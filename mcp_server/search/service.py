@@ -57,11 +57,6 @@ class SearchService:
         self._clock = clock
         self._pauses: dict[str, _Pause] = {}
 
-    @property
-    def provider_names(self) -> tuple[str, ...]:
-        """The chain, in the order asked."""
-        return tuple(provider.name for provider in self._providers)
-
     async def search(self, query: SearchQuery) -> SearchResults:
         """Answer a query.
 
