@@ -1,8 +1,8 @@
 """What extraction takes and gives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mcp_server.visit.types import Link
+from mcp_server.visit.types import Link, Metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +19,19 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted:
-    """The text of one document."""
+    """The text of one document, not yet cleaned."""
 
     title: str
     text: str
-    """Markdown for HTML, otherwise the document's own text; not yet cleaned."""
+    """What a model reads: Markdown for HTML and office documents, otherwise the document's own
+    text."""
+    has_inline_links: bool = False
+    """Whether `text` holds Markdown links `[text](absolute URL)` that may be taken out of it."""
+    plain_text: str = ""
+    """The same words without any markup, for measurements; "" where `text` has no markup."""
+    metadata: Metadata = field(default_factory=Metadata)
+    notes: tuple[str, ...] = ()
+    """One line each on what the reader should know: other versions, pages left out."""
+    needs_javascript: bool = False
+    """Whether the page is an empty shell that a script would fill."""
     links: tuple[Link, ...] = ()

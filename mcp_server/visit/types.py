@@ -1,6 +1,7 @@
 """The values of a visit."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 DEFAULT_MAX_CHARS = 10_000
@@ -16,6 +17,23 @@ class Link:
 
     text: str
     url: str
+    position: int = 0
+    """Where in the page's text the link stands, in characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """What a document says about itself; "" where it says nothing."""
+
+    author: str = ""
+    published: str = ""
+    """Date as ISO 8601, `2026-11-23`; only the year or month where no more is known."""
+    language: str = ""
+    """BCP 47 tag, for example `en` or `pt-BR`."""
+    canonical_url: str = ""
+    """The absolute URL that the page says is its own."""
+    site: str = ""
+    """Name of the site or publication."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +52,9 @@ class Page:
     """For example `text/html`."""
     links: tuple[Link, ...] = ()
     """In document order, without repeats."""
+    metadata: Metadata = field(default_factory=Metadata)
+    notes: tuple[str, ...] = ()
+    """One line each on what the reader should know: other versions, pages left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +67,8 @@ class Resource:
     content_type: str
     """The header as sent, or ""."""
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """All headers of the final answer, names in lower case."""
 
 
 class PageSource(Protocol):
