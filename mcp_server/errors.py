@@ -119,6 +119,7 @@ class FetchError(SeeklingServerError):
 
     Attributes:
         status: the HTTP status, or None when no reply came.
+        retry_after_seconds: when the site says that it can be asked again, or None.
     """
 
     def __init__(
@@ -128,12 +129,14 @@ class FetchError(SeeklingServerError):
         *,
         status: int | None = None,
         retryable: bool = False,
+        retry_after_seconds: float | None = None,
         hint: str = "",
     ) -> None:
         super().__init__(reason, hint=hint, retryable=retryable)
         self.url = url
         self.reason = reason
         self.status = status
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnsupportedMediaType(SeeklingServerError):

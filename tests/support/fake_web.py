@@ -1,15 +1,26 @@
 """A small hostile web on loopback, for tests of everything that fetches."""
 
+import ssl
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
+from anyio.streams.tls import TLSStream
 
 Script = Callable[[SocketStream], Awaitable[None]]
 """Writes a raw HTTP reply, as slowly, endlessly or wrongly as it likes."""
+
+
+_ENDED = (
+    anyio.BrokenResourceError,
+    anyio.EndOfStream,
+    anyio.ClosedResourceError,
+    ssl.SSLError,
+)
 
 
 @dataclass
@@ -57,6 +68,20 @@ def redirect(location: str, *, status: str = "302 Found") -> Script:
     return reply(status=status, headers={"Location": location})
 
 
+def in_turn(*scripts: Script) -> Script:
+    """The first script for the first request, and so on; the last one for all that follow."""
+    left = list(scripts)
+
+    async def write(stream: SocketStream) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(stream)
+
+    return write
+
+
+async def hang_up(stream: SocketStream) -> None:
+    """End the connection without an answer."""
+
+
 def gzip_bytes(data: bytes) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     return packer.compress(data) + packer.flush()
@@ -90,26 +115,48 @@ async def endless(stream: SocketStream) -> None:
 
 
 @asynccontextmanager
-async def serve(routes: Mapping[str, Script]) -> AsyncGenerator[FakeWeb]:
-    """Serve paths on a free loopback port until the block ends; 404 for all others."""
+async def accept(script: Script) -> AsyncGenerator[FakeWeb]:
+    """Run a script for each connection on a free loopback port, whatever is asked."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    web = FakeWeb(port=int(listener.extra(SocketAttribute.local_port)))
 
     async def handle(stream: SocketStream) -> None:
-        with suppress(anyio.BrokenResourceError, anyio.EndOfStream, anyio.ClosedResourceError):
+        with suppress(*_ENDED):
             async with stream:
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    head += await stream.receive()
-                    if head.startswith(b"\x16"):
-                        await silent(stream)  # a TLS hello; there is no TLS here
-                web.requests.append(head.decode("latin-1"))
-                path = web.paths[-1].partition("?")[0]
-                await routes.get(path, reply("gone", status="404 Not Found"))(stream)
+                await script(stream)
 
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, handle)
         try:
-            yield web
+            yield FakeWeb(port=int(listener.extra(SocketAttribute.local_port)))
         finally:
             tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serve(
+    routes: Mapping[str, Script], *, ssl_context: ssl.SSLContext | None = None
+) -> AsyncGenerator[FakeWeb]:
+    """Serve paths on a free loopback port until the block ends; 404 for all others.
+
+    With an `ssl_context` over TLS only; without one, a TLS hello is never answered.
+    """
+    requests: list[str] = []
+
+    async def answer(stream: SocketStream) -> None:
+        if ssl_context is not None:
+            secured = await TLSStream.wrap(
+                stream, server_side=True, ssl_context=ssl_context, standard_compatible=False
+            )
+            stream = cast(SocketStream, secured)  # scripts only send and receive
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += await stream.receive()
+            if head.startswith(b"\x16"):
+                await silent(stream)  # a TLS hello; there is no TLS here
+        requests.append(head.decode("latin-1"))
+        path = requests[-1].split(" ", 2)[1].partition("?")[0]
+        await routes.get(path, reply("gone", status="404 Not Found"))(stream)
+
+    async with accept(answer) as web:
+        web.requests = requests
+        yield web

@@ -1,0 +1,1 @@
+"""Fetching: one download within limits, over the one guarded dial."""
