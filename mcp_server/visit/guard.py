@@ -1,21 +1,24 @@
 """Which addresses a page may be fetched from: pure policy, no network.
 
 The rule is an allow list: global unicast minus the special networks. `ipaddress.is_global` is not
-enough, because its tables differ between patch releases of Python. `check_url` judges what a URL
-says, `check_address` judges what a name resolved to; a fetch has to pass both on every hop.
+enough, because its tables differ between patch releases of Python. `check_url` and
+`check_location` judge what a URL says, `check_address` judges what a name resolved to; a fetch has
+to pass both on every hop.
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import httpx
 
 from mcp_server.errors import BlockedUrl
+from mcp_server.visit.urls import WebUrl, parse_url, repair_url
 
 MAX_URL_CHARS = 4_096
+"""Of a URL in its normalised ASCII form."""
 
+_MAX_SHOWN_CHARS = 60
 _WEB_ONLY = "only public web pages can be visited"
 
 
@@ -25,11 +28,16 @@ class Policy:
 
     allowed_ports: frozenset[int] = frozenset({80, 443, 8080, 8443})
     allow_private: tuple[str | IPv4Network | IPv6Network, ...] = ()
-    """Host names, addresses or CIDR networks that may be private. Never opens cloud metadata."""
+    """Host names, `.example.corp` for all names below one, addresses or CIDR networks that may be
+    private. Names in ASCII, in any letter case. Never opens cloud metadata."""
 
     def allows_host(self, host: str) -> bool:
-        """Whether a host name is listed in `allow_private`, in any letter case."""
-        return any(isinstance(item, str) and item.lower() == host for item in self.allow_private)
+        """Whether a lower-case host name is listed in `allow_private`, or below a listed one."""
+        return any(
+            host.endswith(item.lower()) if item.startswith(".") else host == item.lower()
+            for item in self.allow_private
+            if isinstance(item, str)
+        )
 
     def allows_network_of(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether an address is inside a network of `allow_private`."""
@@ -103,46 +111,53 @@ _LOCAL_SUFFIXES = (
     "localhost localdomain local internal intranet lan home corp private home.arpa test invalid"
 ).split()
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_PORT_AHEAD = re.compile(r"[0-9]{1,5}(?:[/?#]|$)")
-_AUTHORITY = re.compile(r"[^:/?#]+://([^/?#]*)")
-_WRAPPERS = {"<": ">", '"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def check_url(url: str, policy: Policy) -> httpx.URL:
-    """Parse a URL that a model or a page wrote, and refuse what may not be fetched.
+    """Parse a URL that a model wrote, and refuse what may not be fetched.
 
-    White space and the quotes or angle brackets that models put around a URL are removed, a
-    missing scheme becomes `https://`, the fragment is dropped. A host name that passes still has
-    to be resolved and judged by `check_address`.
+    What models add to URLs is taken off by `repair_url`, then the WHATWG rules are applied: host
+    in ASCII, numbers as an IPv4 address, path and query escaped. The fragment is dropped. A host
+    name that passes still has to be resolved and judged by `check_address`.
 
     Raises:
-        BlockedUrl: the URL is malformed, not http(s), too long, carries credentials, or names a
-            local host, a private address or a port that is not allowed.
+        BlockedUrl: there is no URL, or it is malformed, not http(s), too long, carries
+            credentials, or names a local host, a private address or a port that is not allowed.
     """
-    text = _unwrap(url)
-    reason = _text_fault(text)
-    if reason:
-        raise BlockedUrl(url, reason)
-    text = _with_scheme(text)
+    text = repair_url(url)
+    if not text:
+        shown = url.strip()
+        shown = shown if len(shown) <= _MAX_SHOWN_CHARS else f"{shown[:_MAX_SHOWN_CHARS]}…"
+        reason = f"{shown!r} is not a URL" if shown else "the URL is empty"
+        raise BlockedUrl(url, reason, hint="use a URL from the search results")
+    if "\\" in text or _CONTROL.search(text):
+        raise BlockedUrl(url, "the URL holds a backslash or control characters")
     try:
-        parsed = httpx.URL(text).copy_with(fragment=None)
-        host = parsed.raw_host.decode("ascii").lower()
-        port = parsed.port
-    except (httpx.InvalidURL, ValueError):
+        parsed = parse_url(text)
+    except ValueError:
         raise BlockedUrl(url, "the URL is malformed") from None
-    if parsed.scheme not in ("http", "https"):
-        raise BlockedUrl(url, f"the scheme {parsed.scheme!r} is not http or https", hint=_WEB_ONLY)
-    authority = _AUTHORITY.match(text)
-    if parsed.userinfo or (authority and "@" in authority[1]):
-        raise BlockedUrl(url, "the URL carries a user name or password")
-    if port is None:
-        port = 443 if parsed.scheme == "https" else 80
-    if port == 0 or port not in policy.allowed_ports:
-        raise BlockedUrl(url, f"port {port} is not allowed", hint=_WEB_ONLY)
-    _check_host(url, host, policy)
-    return parsed
+    return _judge(url, parsed, policy)
+
+
+def check_location(location: str, base: httpx.URL, policy: Policy) -> httpx.URL:
+    """Resolve a redirect or link against the page it stands on, and refuse what may not be fetched.
+
+    It is read exactly as a browser reads it: nothing is repaired.
+
+    Args:
+        location: a `Location` header or `href`, absolute or relative.
+        base: the URL of the page, as this module gave it.
+        policy: what may be reached.
+
+    Raises:
+        BlockedUrl: as for `check_url`.
+    """
+    try:
+        parsed = parse_url(location, str(base))
+    except ValueError:
+        raise BlockedUrl(location, "the URL is malformed") from None
+    return _judge(location, parsed, policy)
 
 
 def check_address(
@@ -206,55 +221,42 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
     )
 
 
-def _unwrap(url: str) -> str:
-    text = url.strip()
-    while len(text) >= 2 and _WRAPPERS.get(text[0]) == text[-1]:
-        text = text[1:-1].strip()
-    return text
+def _judge(url: str, parsed: WebUrl, policy: Policy) -> httpx.URL:
+    if parsed.scheme not in ("http", "https"):
+        raise BlockedUrl(url, f"the scheme {parsed.scheme!r} is not http or https", hint=_WEB_ONLY)
+    if len(parsed.href) > MAX_URL_CHARS:
+        raise BlockedUrl(url, f"the URL is longer than {MAX_URL_CHARS:,} characters")
+    if parsed.has_credentials:
+        raise BlockedUrl(url, "the URL carries a user name or password")
+    port = parsed.port
+    if port is None:
+        port = 443 if parsed.scheme == "https" else 80
+    if port == 0 or port not in policy.allowed_ports:
+        raise BlockedUrl(url, f"port {port} is not allowed", hint=_WEB_ONLY)
+    if parsed.is_address:
+        _check_literal(url, parsed.host, policy)
+    else:
+        _check_name(url, parsed.host, policy)
+    return _as_dialled(url, parsed)
 
 
-def _text_fault(text: str) -> str:
-    if not text:
-        return "the URL is empty"
-    if len(text) > MAX_URL_CHARS:
-        return f"the URL is longer than {MAX_URL_CHARS:,} characters"
-    if "\\" in text:
-        return "the URL holds a backslash"
-    if any(_is_invisible(char) for char in text):
-        return "the URL holds white space, control or invisible characters"
-    return ""
+def _as_dialled(url: str, parsed: WebUrl) -> httpx.URL:
+    """The URL for the HTTP client: it reads the host that was judged, or nothing is fetched."""
+    target = httpx.URL(parsed.href.partition("#")[0])
+    try:
+        _ = target.host  # httpx decodes it for each request, by stricter rules: no emoji
+    except UnicodeError:
+        raise BlockedUrl(url, "the URL has no valid host name") from None
+    if target.raw_host.decode("ascii") != parsed.host or target.port != parsed.port:
+        raise BlockedUrl(url, "the URL is malformed")
+    return target
 
 
-def _is_invisible(char: str) -> bool:
-    category = unicodedata.category(char)
-    return category[0] == "Z" or category in ("Cc", "Cf", "Cs")
-
-
-def _with_scheme(text: str) -> str:
-    if text.startswith("//"):
-        return f"https:{text}"
-    scheme = _SCHEME.match(text)
-    if scheme is None:
-        return f"https://{text}"
-    rest = text[scheme.end() :]
-    if "." in scheme[1] and not rest.startswith("//") and _PORT_AHEAD.match(rest):
-        return f"https://{text}"  # "example.com:8443/page": a host with a port, not a scheme
-    return text
-
-
-def _check_host(url: str, host: str, policy: Policy) -> None:
-    if ":" in host:
-        _check_literal(url, host, policy)
-        return
+def _check_name(url: str, host: str, policy: Policy) -> None:
     name = host.removesuffix(".")
     labels = name.split(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise BlockedUrl(url, "the URL has no valid host name")
-    if _NUMBER.fullmatch(labels[-1]):
-        # libc reads 0x7f.1, 017700000001 and 127.1 as addresses: such a host is a strict
-        # dotted quad or nothing, whatever some resolver would make of it.
-        _check_literal(url, host, policy)
-        return
     if policy.allows_host(name):
         return
     if len(labels) == 1 or any(
@@ -265,10 +267,6 @@ def _check_host(url: str, host: str, policy: Policy) -> None:
 
 def _check_literal(url: str, host: str, policy: Policy) -> None:
     try:
-        address = ip_address(host)
-    except ValueError:
-        raise BlockedUrl(url, "the host is not a valid IP address") from None
-    try:
-        check_address(address, policy, host=host)
+        check_address(host, policy, host=host)
     except BlockedUrl as exc:
         raise BlockedUrl(url, exc.reason, hint=exc.hint) from None

@@ -1,0 +1,1 @@
+"""Caching: pages that were read before, in memory and in a file."""
