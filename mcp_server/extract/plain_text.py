@@ -3,6 +3,7 @@
 import html
 import json
 from contextlib import suppress
+from typing import Any, cast
 
 from mcp_server.extract.types import Extracted, SourceInfo
 
@@ -11,34 +12,86 @@ _LINE_ELEMENTS = frozenset(
     "p div br li ul ol tr table h1 h2 h3 h4 h5 h6 section article blockquote pre dt dd hr "
     "item entry title link description summary content published updated pubdate".split()
 )
-_MAX_TITLE_CHARS = 300
+_MAX_JSON_LINE_CHARS = 100
+
+
+def decoded(body: bytes, info: SourceInfo) -> str:
+    """The text of a body in its sniffed charset, without a byte order mark."""
+    return body.decode(info.charset, "replace").removeprefix("\ufeff")
 
 
 def read_plain_text(body: bytes, info: SourceInfo) -> Extracted:
     """Decode plain text, Markdown, CSV or source code as it stands."""
-    return Extracted(title="", text=body.decode(info.charset, "replace"))
+    return Extracted(title="", text=decoded(body, info))
 
 
 def read_json(body: bytes, info: SourceInfo) -> Extracted:
-    r"""Decode JSON as it stands; indent it when it is one long line or hides text in `\u`."""
-    text = body.decode(info.charset, "replace").strip()
+    r"""Decode JSON as it stands; lay it out when it is one long line or hides text in `\u`.
+
+    Numbers and repeated keys stay as they are written.
+    """
+    text = decoded(body, info).strip()
     if "\n" in text and "\\u" not in text:
         return Extracted(title="", text=text)
     # JSON lines, damaged or far too deep: the text itself still says something.
     with suppress(ValueError, RecursionError):
-        text = json.dumps(json.loads(text), ensure_ascii=False, indent=1)
+        text = _laid_out(_parsed(text), indent="")
     return Extracted(title="", text=text)
 
 
-def read_xml(body: bytes, info: SourceInfo) -> Extracted:
-    """Keep the text of an XML document, element by element; no entity is ever fetched."""
-    return Extracted(title="", text=strip_tags(body.decode(info.charset, "replace")))
+def read_json_lines(body: bytes, info: SourceInfo) -> Extracted:
+    r"""Decode JSON Lines line by line; only lines that hide text in `\u` are written anew."""
+    lines = decoded(body, info).strip().split("\n")
+    return Extracted(title="", text="\n".join(map(_readable_line, lines)))
 
 
-def read_feed(body: bytes, info: SourceInfo) -> Extracted:
-    """Keep the text of RSS or Atom, whose items hold escaped HTML."""
-    text = body.decode(info.charset, "replace")
-    return Extracted(title=_title(text), text=strip_tags(strip_tags(text)))
+class _Literal(str):
+    """A number as it is written: `1.10` is not `1.1` to a reader."""
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object with its keys in order, repeated ones too."""
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(
+        text,
+        parse_float=_Literal,
+        parse_int=_Literal,
+        parse_constant=_Literal,
+        object_pairs_hook=_Pairs,
+    )
+
+
+def _laid_out(value: Any, indent: str) -> str:
+    """Indented JSON in which what is short stays on one line, which saves tokens."""
+    inner = indent + " "
+    if isinstance(value, _Pairs):
+        parts = [f"{_quoted(key)}: {_laid_out(item, inner)}" for key, item in value]
+        opening, closing = "{}"
+    elif isinstance(value, list):
+        parts = [_laid_out(item, inner) for item in cast("list[Any]", value)]
+        opening, closing = "[]"
+    else:
+        return value if isinstance(value, _Literal) else _quoted(value)
+    if not any("\n" in part for part in parts) and sum(map(len, parts)) <= _MAX_JSON_LINE_CHARS:
+        return opening + ", ".join(parts) + closing
+    return f"{opening}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{closing}"
+
+
+def _quoted(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _readable_line(line: str) -> str:
+    if "\\u" in line:
+        with suppress(ValueError, RecursionError):
+            return _laid_out_in_one_line(_parsed(line))
+    return line
+
+
+def _laid_out_in_one_line(value: Any) -> str:
+    return " ".join(map(str.strip, _laid_out(value, indent="").split("\n")))
 
 
 def strip_tags(markup: str) -> str:
@@ -91,9 +144,3 @@ def _skip(piece: str, end_mark: str) -> tuple[str, str]:
 def _tidy(text: str) -> str:
     lines = (" ".join(line.split()) for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
-
-
-def _title(markup: str) -> str:
-    _, _, rest = markup[:20_000].partition("<title")
-    _, _, rest = rest.partition(">")
-    return strip_tags(rest.partition("</title")[0])[:_MAX_TITLE_CHARS]
