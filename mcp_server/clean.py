@@ -28,9 +28,12 @@ def clean(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ")
     text = _DROPPED.sub("", text)
-    text = _IMAGE.sub("[", text)
+    if "![" in text:
+        text = _IMAGE.sub("[", text)
     text = "\n".join(line.rstrip() for line in text.split("\n"))
-    return _BLANK_LINES.sub("\n\n", text).strip()
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    return text.strip()
 
 
 def clean_line(text: str, max_chars: int) -> str:

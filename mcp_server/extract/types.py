@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mcp_server.visit.types import Link, Metadata
+from mcp_server.visit.types import Metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,4 +34,5 @@ class Extracted:
     """One line each on what the reader should know: other versions, pages left out."""
     needs_javascript: bool = False
     """Whether the page is an empty shell that a script would fill."""
-    links: tuple[Link, ...] = ()
+    is_stripped: bool = False
+    """Whether only the tags were stripped, because reading the document failed."""
