@@ -1,0 +1,1 @@
+"""Rendering pages that need JavaScript, in an installed browser behind our own guard."""
