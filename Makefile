@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,11 @@ demo-questions: model index ## measure how many of the demo questions the embedd
 	@SEEKLING_MCP_PROVIDERS=local $(BIN)/python tests/bench/ask_questions.py tests/data/demo_questions.jsonl -- --model $(MODEL)
 
 test: setup-dev model index ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 -m "not browser"
+
+# Apart, because it needs an installed Chromium and its time limits need a machine that is not busy.
+test-browser: setup-dev ## run the tests that hang, crash and kill a real browser
+	@$(BIN)/python -m pytest -m browser
 
 lint: setup-dev ## formatting and lint rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
@@ -66,7 +70,7 @@ check: lint types test ## everything CI runs
 
 lock: setup-dev ## resolve the dependencies again
 	@$(PIP) install --quiet uv
-	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra dev -c requirements.lock"; do \
+	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra office --extra browser --extra dev -c requirements.lock"; do \
 	  set -- $$f; out=$$1; shift; \
 	  $(BIN)/uv pip compile pyproject.toml $$@ --upgrade --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-header --quiet --output-file $$out; done

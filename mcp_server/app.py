@@ -2,29 +2,36 @@
 
 import difflib
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 
 import httpx
+from httpcore import AsyncNetworkBackend
 
 from mcp_server.config import ServerConfig
 from mcp_server.corpus.embedded import ensure_embedded_index
 from mcp_server.corpus.index import LocalIndex
 from mcp_server.errors import ConfigError, CorpusError
+from mcp_server.extract.pool import ExtractionPool
 from mcp_server.search.providers import PROVIDERS, ProviderMaterials
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import SearchProvider
-from mcp_server.visit.fetch import FetchLimits
+from mcp_server.visit.admission import VisitSlots
+from mcp_server.visit.browser.browser import Browser
+from mcp_server.visit.cache.page_cache import PageCache
+from mcp_server.visit.fetching.fetch import FetchLimits, fetch
+from mcp_server.visit.fetching.transport import build_page_backend, build_page_client
 from mcp_server.visit.guard import Policy
-from mcp_server.visit.service import VisitService
-from mcp_server.visit.transport import build_page_client
-from mcp_server.visit.types import PageSource
+from mcp_server.visit.robots import Robots
+from mcp_server.visit.service import VisitParts, VisitService
+from mcp_server.visit.types import PageSource, Resource
 
 logger = logging.getLogger(__name__)
 
 ALL_PORTS = frozenset(range(1, 65_536))
+ROBOTS_LIMITS = FetchLimits(deadline_seconds=10, max_wire_bytes=5_000_000, max_body_bytes=5_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +88,7 @@ async def open_services(config: ServerConfig) -> AsyncGenerator[Services]:
     def open_index() -> LocalIndex:
         return LocalIndex(config.index or ensure_embedded_index())
 
-    policy = Policy(
-        allowed_ports=ALL_PORTS if config.allow_ports == "any" else frozenset(config.allow_ports),
-        allow_private=config.allow_private,
-    )
-    limits = FetchLimits(
-        deadline_seconds=config.visit_seconds,
-        max_wire_bytes=config.max_page_bytes // 2,
-        max_body_bytes=config.max_page_bytes,
-    )
-    async with (
-        build_api_client(config) as api,
-        build_page_client(policy, user_agent=config.user_agent) as pages,
-    ):
+    async with build_api_client(config) as api, AsyncExitStack() as stack:
         materials = ProviderMaterials(
             http=api,
             provider_seconds=config.provider_seconds,
@@ -109,8 +104,67 @@ async def open_services(config: ServerConfig) -> AsyncGenerator[Services]:
             sources.append(open_index())
         yield Services(
             search=SearchService(providers, provider_seconds=config.provider_seconds),
-            visit=VisitService(http=pages, policy=policy, limits=limits, sources=sources),
+            visit=await _open_visits(config, sources, stack),
         )
+
+
+async def _open_visits(
+    config: ServerConfig, sources: Sequence[PageSource], stack: AsyncExitStack
+) -> VisitService:
+    """Build the visit service; what it needs closed is left to `stack`."""
+    policy = Policy(
+        allowed_ports=ALL_PORTS if config.allow_ports == "any" else frozenset(config.allow_ports),
+        allow_private=config.allow_private,
+    )
+    limits = FetchLimits(
+        deadline_seconds=config.visit_seconds,
+        max_wire_bytes=config.max_page_bytes // 2,
+        max_body_bytes=config.max_page_bytes,
+    )
+    http = await stack.enter_async_context(
+        build_page_client(
+            policy, user_agent=config.user_agent, proxy=config.proxy, ca_file=config.ca_file
+        )
+    )
+
+    async def fetch_robots(url: str) -> Resource:
+        return await fetch(url, http=http, policy=policy, limits=ROBOTS_LIMITS)
+
+    cache = PageCache(file=config.page_cache)
+    stack.push_async_callback(cache.aclose)
+    parts = VisitParts(
+        http=http,
+        policy=policy,
+        pool=await stack.enter_async_context(ExtractionPool()),
+        cache=cache,
+        slots=VisitSlots(
+            max_visits=config.max_visits,
+            visits_per_host=config.visits_per_host,
+            min_interval_seconds=config.host_interval_seconds,
+        ),
+        robots=Robots(fetch_robots) if config.robots == "respect" else None,
+        browser=await _open_browser(config, policy, stack),
+        sources=sources,
+    )
+    return VisitService(parts, limits=limits)
+
+
+async def _open_browser(
+    config: ServerConfig, policy: Policy, stack: AsyncExitStack
+) -> Browser | None:
+    if config.browser == "off":
+        return None
+
+    def dial(judge: Policy) -> AsyncNetworkBackend:
+        return build_page_backend(judge, proxy=config.proxy, ca_file=config.ca_file)
+
+    browser = Browser(
+        policy,
+        backend_of=dial,
+        user_agent=config.user_agent,
+        executable="" if config.browser == "auto" else config.browser,
+    )
+    return await stack.enter_async_context(browser)
 
 
 def build_api_client(config: ServerConfig) -> httpx.AsyncClient:

@@ -58,9 +58,28 @@ class ServerConfig(BaseModel):
     max_page_bytes: Annotated[int, Field(ge=1_000, le=200_000_000)] = 20_000_000
     """Longest page after decompression; half of it on the wire."""
     allow_private: Words = ()
-    """Hosts or CIDR ranges that may be private addresses. Metadata addresses never are."""
+    """Hosts, domains (`.corp.example`: all names below it) or CIDR ranges that may be private
+    addresses. Metadata addresses never are."""
     allow_ports: Annotated[Ports, BeforeValidator(_split_ports)] = (80, 443, 8080, 8443)
     """Ports that may be visited, or `any`."""
+    proxy: str = ""
+    """URL of a proxy for page visits; the proxy then resolves names and is the outer guard.
+    Environment variables such as HTTPS_PROXY are not used."""
+    ca_file: Path | None = None
+    """PEM file of certificate authorities to trust beside the usual ones."""
+    robots: Literal["ignore", "respect"] = "ignore"
+    """Whether robots.txt of a site may forbid a visit."""
+    page_cache: Path | None = None
+    """SQLite file that keeps pages between runs and shares them between processes; without it
+    pages are kept in memory only."""
+    max_visits: Annotated[int, Field(ge=1, le=1_000)] = 16
+    """Pages fetched at the same time."""
+    visits_per_host: Annotated[int, Field(ge=1, le=1_000)] = 4
+    """Pages fetched from one host at the same time."""
+    host_interval_seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """Least time between the starts of two visits to one host."""
+    browser: str = "off"
+    """Renders pages that need JavaScript: `off`, `auto` for an installed Chromium, or its path."""
     user_agent: Annotated[str, Field(min_length=1, max_length=200)] = (
         "Seekling/0.1 (a search agent that people run themselves)"
     )

@@ -87,7 +87,7 @@ def test_http_clients_are_built_in_the_composition_root(package: str) -> None:
     }
     assert builders <= {
         "mcp_server.app",
-        "mcp_server.visit.transport",  # the one factory for pages, with the guarded dial
+        "mcp_server.visit.fetching.transport",  # the one factory for pages, with the guarded dial
         "agent_client.app",
         "agent_client.cli.engine",
         "agent_client.engine.llama_cpp",  # waits for its own child on loopback
@@ -121,7 +121,8 @@ def test_help_imports_nothing_heavy(module: str) -> None:
 def test_serving_starts_without_what_only_some_calls_need() -> None:
     script = (
         "import sys, mcp_server.app, mcp_server.server;"
-        "late = {'ddgs', 'primp', 'lxml', 'selectolax', 'html_to_markdown'};"
+        "late = {'ddgs', 'primp', 'lxml', 'selectolax', 'html_to_markdown', 'ada_url',"
+        "'protego', 'pypdfium2', 'playwright', 'chardet'};"
         "print(*sorted(late & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -11,7 +11,9 @@ from agent_client import config as client
 from mcp_server import config as server
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-EXAMPLES = {"index", "searxng_url", "allow_private", "model", "mcp"}
+EXAMPLES = {
+    "index", "searxng_url", "allow_private", "proxy", "ca_file", "page_cache", "model", "mcp"
+}  # fmt: skip
 """Keys whose sample shows an example, since the default is empty."""
 
 

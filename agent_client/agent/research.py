@@ -8,8 +8,8 @@ from typing import cast
 from agent_client.agent.outcome import Counts
 from agent_client.conversation import ToolCall, ToolResult
 
-PAGE_META = "seekling/page"
-"""Where our MCP server says in `_meta` which page was read. Other servers do not."""
+PAGES_META = "seekling/pages"
+"""Where our MCP server says in `_meta` which pages were read. Other servers do not."""
 
 _SEARCH_NAME = re.compile(r"search", re.IGNORECASE)
 _VISIT_NAME = re.compile(r"visit|fetch|read|open|browse|scrape|extract|crawl", re.IGNORECASE)
@@ -64,14 +64,22 @@ class Research:
         elif _SEARCH_NAME.search(call.name):
             self._searches += 1
         if is_visit and not result.is_error:
-            self._add_page(call, result)
+            self._add_pages(call, result)
 
-    def _add_page(self, call: ToolCall, result: ToolResult) -> None:
-        told = result.meta.get(PAGE_META)
-        meta = cast(Mapping[str, object], told) if isinstance(told, Mapping) else {}
-        url = str(meta.get("final_url") or call.arguments["url"])
-        found = _TITLE_LINE.search(result.text[:1_000])
-        title = str(meta.get("title") or (found.group(1) if found else ""))
-        before = self._pages.get(url)
-        text = f"{before.text}\n{result.text}" if before else result.text
-        self._pages[url] = VisitedPage(url=url, title=title, text=text)
+    def _add_pages(self, call: ToolCall, result: ToolResult) -> None:
+        for meta in _told_pages(result) or [{}]:
+            url = str(meta.get("final_url") or call.arguments["url"])
+            found = _TITLE_LINE.search(result.text[:1_000])
+            title = str(meta.get("title") or (found.group(1) if found else ""))
+            before = self._pages.get(url)
+            # Of several pages in one result each keeps the whole of it.
+            text = f"{before.text}\n{result.text}" if before else result.text
+            self._pages[url] = VisitedPage(url=url, title=title, text=text)
+
+
+def _told_pages(result: ToolResult) -> list[Mapping[str, object]]:
+    told = result.meta.get(PAGES_META)
+    if not isinstance(told, list):
+        return []
+    pages = cast(list[object], told)
+    return [cast(Mapping[str, object], page) for page in pages if isinstance(page, Mapping)]

@@ -32,6 +32,8 @@ _NAME = re.compile(
     r"(?:[A-ZÀ-Ý][\w’'&-]*|\d{3,4})"
     r"(?:\s+(?:(?:of|the|de|del|della|di|da|van|von|and)\s+)*[A-ZÀ-Ý][\w’'&-]*)*"
 )
+_MARKED = re.compile(r"^<(untrusted-page-[0-9a-f]+)>\n(.*?)\n</\1>$", re.DOTALL | re.MULTILINE)
+"""Where our MCP server puts the page's own words."""
 _HIT = re.compile(
     r"^Index: *\d+ *\nURL: *(?P<url>\S+) *\nTitle: *(?P<title>.*)(?:\nPreview: *(?P<preview>.*))?",
     re.MULTILINE,
@@ -97,7 +99,8 @@ def parse_page(text: str) -> tuple[str, str] | None:
     if not re.match(r"(?:Title|URL|Length):", head):
         return "", text
     title = re.search(r"(?m)^Title: *(?!\(none\))(.*\S)", head)
-    return (title[1] if title else ""), re.sub(r"\n+\[The page goes on[^\]]*\]\s*\Z", "", body)
+    marked = _MARKED.search(body)
+    return (title[1] if title else ""), marked[2] if marked else body
 
 
 def words(text: str) -> list[str]:

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,11 +16,12 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["Parser"]  # pyright: ignore[reportPrivateUsage]
 
 PROGRAM = "seekling-mcp"
-COMMANDS = ("serve", "search", "visit", "index")
+COMMANDS = ("serve", "search", "visit", "extract", "index")
 EPILOG = """examples:
   seekling-mcp                                   serve over stdio, for an MCP host
   seekling-mcp search "who designed the Eiffel Tower"
-  seekling-mcp visit https://example.com
+  seekling-mcp visit https://example.com --query "what is it for"
+  seekling-mcp extract page.html                 read a local file as a visit would
   seekling-mcp index build notes/ --out ~/notes-index
   seekling-mcp serve --index ~/notes-index --providers local
 """
@@ -37,7 +37,16 @@ SETTINGS = (
     ("--searxng-url", "URL", "a SearXNG instance"),
     ("--allow-private", "A,B", "hosts or CIDR ranges that may be private addresses"),
     ("--allow-ports", "A,B", "ports that may be visited, or any (80,443,8080,8443)"),
+    ("--proxy", "URL", "a proxy for page visits: http, https or socks5"),
+    ("--ca-file", "FILE", "further certificate authorities, PEM"),
+    ("--robots", "POLICY", "ignore or respect robots.txt of the sites (ignore)"),
+    ("--page-cache", "FILE", "keep pages in this SQLite file too, between runs and processes"),
+    ("--browser", "B", "render pages that need JavaScript: off, auto, or a Chromium's path (off)"),
     ("--visit-seconds", "S", "longest time for one visit (20)"),
+    ("--max-page-bytes", "N", "longest page after decompression (20,000,000)"),
+    ("--max-visits", "N", "pages fetched at the same time (16)"),
+    ("--visits-per-host", "N", "pages fetched from one host at the same time (4)"),
+    ("--host-interval-seconds", "S", "least time between visits to one host (0)"),
     ("--user-agent", "TEXT", "how to name ourselves to web sites"),
     ("--log-level", "LEVEL", "debug, info, warning or error (warning)"),
 )
@@ -56,6 +65,16 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
+class _Version(argparse.Action):
+    """Print the version, which takes longer to look up than all else here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"{PROGRAM} {version('seekling')}")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The grammar of `seekling-mcp`. Imports nothing heavy: `--help` stays fast."""
     parser = Parser(
@@ -65,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version('seekling')}")
+    parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
 
     serve = _command(commands, "serve", "serve the two tools over stdio (the default command)")
@@ -78,11 +97,45 @@ def build_parser() -> argparse.ArgumentParser:
 
     visit = _command(commands, "visit", "read a page as a model would, and print its text")
     visit.add_argument("url", metavar="URL")
+    visit.add_argument("--query", default="", metavar="Q", help="only passages that answer it")
+    visit.add_argument(
+        "--section", default="", metavar="S", help="a heading or its number; 'list' lists them"
+    )
     visit.add_argument("--start", type=int, default=0, metavar="N", help="first character (0)")
     visit.add_argument("--max-chars", type=int, metavar="N", help="longest part (10,000)")
+    visit.add_argument(
+        "--max-tokens", type=int, default=0, metavar="N", help="the same in tokens (no bound)"
+    )
+    visit.add_argument("--raw", action="store_true", help="the page's source instead of its text")
     visit.add_argument("--links", action="store_true", help="also list the page's links")
     _add_settings(visit)
 
+    _add_extract(commands)
+    _add_index(commands)
+    return parser
+
+
+def _add_extract(commands: "Commands") -> None:
+    extract = _command(commands, "extract", "read local files as a visit would, without network")
+    extract.add_argument("file", nargs="?", metavar="FILE", help="a document; - is stdin")
+    extract.add_argument(
+        "--batch", type=Path, metavar="DIR", help="read every file of a folder, ID.html(.gz)"
+    )
+    extract.add_argument(
+        "--out", type=Path, metavar="FILE.jsonl", help="where --batch writes one line per document"
+    )
+    extract.add_argument(
+        "--url", default="", metavar="U", help="URL of the document, for its relative links"
+    )
+    extract.add_argument(
+        "--content-type",
+        default="",
+        metavar="T",
+        help="the Content-Type header it came with (by default, what its suffix stands for)",
+    )
+
+
+def _add_index(commands: "Commands") -> None:
     index = commands.add_parser("index", help="build and inspect a local index", allow_abbrev=False)
     actions = index.add_subparsers(
         dest="action", metavar="ACTION", required=True, parser_class=Parser
@@ -104,7 +157,6 @@ def build_parser() -> argparse.ArgumentParser:
     build.add_argument("--quiet", action="store_true", help="no progress")
     info = _command(actions, "info", "describe an index")
     info.add_argument("directory", nargs="?", type=Path, metavar="DIR")
-    return parser
 
 
 def _command(commands: "Commands", name: str, help_text: str) -> argparse.ArgumentParser:

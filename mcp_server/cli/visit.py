@@ -11,32 +11,45 @@ from mcp_server.cli.settings import load_settings
 from mcp_server.config import ServerConfig
 from mcp_server.errors import ConfigError
 from mcp_server.tools import render
-from mcp_server.visit.parts import cut
+from mcp_server.visit.reading.excerpt import Wanted, read
 from mcp_server.visit.types import DEFAULT_MAX_CHARS, MAX_MAX_CHARS, Page
 
 
 def run(options: argparse.Namespace) -> int:
-    """Read one part of a page and print it."""
+    """Read a piece of a page and print it."""
+    wanted = _wanted(options)
+    page = anyio.run(_page, load_settings(options), options.url, options.raw)
+    excerpt = read(page.text, wanted)
+    if options.json:
+        told = asdict(page) | {"total_chars": len(page.text)} | asdict(excerpt)
+        print(json.dumps(told, ensure_ascii=False))
+    elif options.raw:
+        print(excerpt.text)
+    else:
+        mark = render.new_mark()
+        print(render.page_text(page, excerpt, mark=mark, with_links=options.links))
+    return 0
+
+
+def _wanted(options: argparse.Namespace) -> Wanted:
     max_chars = DEFAULT_MAX_CHARS if options.max_chars is None else options.max_chars
     if not 1 <= max_chars <= MAX_MAX_CHARS:
         raise ConfigError(f"--max-chars {max_chars} is out of range", hint=f"1 to {MAX_MAX_CHARS}")
     if options.start < 0:
         raise ConfigError(f"--start {options.start} is negative", hint="characters count from 0")
-    page = anyio.run(_page, load_settings(options), options.url)
-    part = cut(page.text, options.start, max_chars)
-    if options.json:
-        told = asdict(page) | {
-            "text": part.text,
-            "start": part.start,
-            "end": part.end,
-            "total_chars": part.total_chars,
-        }
-        print(json.dumps(told, ensure_ascii=False))
-    else:
-        print(render.page_text(page, part, with_links=options.links))
-    return 0
+    if options.max_tokens < 0:
+        raise ConfigError(f"--max-tokens {options.max_tokens} is negative", hint="0 is no bound")
+    if options.raw and (options.query or options.section):
+        raise ConfigError("--raw shows the source, which has no sections or passages")
+    return Wanted(
+        start=options.start,
+        max_chars=max_chars,
+        max_tokens=options.max_tokens,
+        section=options.section,
+        query=options.query,
+    )
 
 
-async def _page(config: ServerConfig, url: str) -> Page:
+async def _page(config: ServerConfig, url: str, raw: bool) -> Page:
     async with open_services(config) as services:
-        return await services.visit.page(url)
+        return await (services.visit.source(url) if raw else services.visit.page(url))

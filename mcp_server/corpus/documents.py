@@ -185,13 +185,15 @@ def _read_page(path: Path, relative: Path, base: str) -> Document:
 
 def _read_html(body: bytes, url: str) -> tuple[str, str, tuple[Link, ...]]:
     # The HTML reader is heavy to import and only some corpora hold HTML.
+    from mcp_server.extract.inline_links import take_out_links
     from mcp_server.extract.webpage import read_webpage
     from mcp_server.visit.media_type import sniff
     from mcp_server.visit.types import Resource
 
     info = sniff(Resource(url=url, final_url=url, status=200, content_type="text/html", body=body))
     found = read_webpage(body, info)
-    return found.title, found.text, found.links
+    text, links = take_out_links(clean(found.text))
+    return found.title, text, links
 
 
 _MARKDOWN_LINK = re.compile(r"\[([^\[\]\n]{1,300})\]\(([^()\s]{1,2000})\)")

@@ -4,12 +4,17 @@ Results are blocks of `Index: / URL: / Title: / Preview:`, numbered from 0: the 
 II-Search-4B was trained on (its author's search_agent repository).
 """
 
+import re
+import secrets
+
 from mcp_server.errors import NoProviderAnswered, SeeklingServerError
 from mcp_server.search.types import ProviderReport, SearchResults
-from mcp_server.visit.parts import Part
+from mcp_server.visit.reading.excerpt import Excerpt
 from mcp_server.visit.types import Page
 
 MAX_LINKS = 100
+_MARK = "untrusted-page"
+_MARK_IN_TEXT = re.compile(rf"<(?=/?{_MARK})", re.IGNORECASE)
 
 
 def results_text(results: SearchResults) -> str:
@@ -32,24 +37,65 @@ def provenance(reports: tuple[ProviderReport, ...]) -> str:
     return "search providers: " + "; ".join(told)
 
 
-def page_text(page: Page, part: Part, *, with_links: bool) -> str:
-    """A header, one part of the text, and how to go on."""
-    header = [
+def page_text(page: Page, excerpt: Excerpt, *, mark: str, with_links: bool) -> str:
+    """A header, a piece of the page between two marks, and how to go on.
+
+    Args:
+        page: the whole page.
+        excerpt: the piece of it.
+        mark: from `new_mark`; tells the page's own words from ours.
+        with_links: also list the links that stand in the piece.
+    """
+    sections = ["\n".join(_header(page, excerpt))]
+    if excerpt.text:
+        # A page cannot guess the mark, but may imitate one: that costs it the bracket.
+        text = _MARK_IN_TEXT.sub("‹", excerpt.text)
+        sections.append(f"<{mark}>\n{text}\n</{mark}>")
+    if excerpt.how_to_go_on:
+        sections.append(f"[{excerpt.how_to_go_on}]")
+    if with_links:
+        sections.append(_links_text(page, excerpt))
+    return "\n\n".join(sections)
+
+
+def new_mark() -> str:
+    """A name for the marks around one page's text that no page can know beforehand."""
+    return f"{_MARK}-{secrets.token_hex(6)}"
+
+
+def _header(page: Page, excerpt: Excerpt) -> list[str]:
+    about = page.metadata
+    facts = [
+        page.media_type,
+        *(f"{name}: {value}" for name, value in (
+            ("published", about.published),
+            ("author", about.author),
+            ("site", about.site),
+            ("language", about.language),
+        ) if value),
+    ]  # fmt: skip
+    return [
         f"Title: {page.title or '(none)'}",
         f"URL: {page.final_url}",
-        f"Length: {part.total_chars:,} characters; this part: {part.start:,} to {part.end:,}",
+        f"Type: {'; '.join(facts)}",
+        f"Length: {len(page.text):,} characters; {excerpt.which}",
+        *(f"Note: {note}" for note in page.notes),
     ]
-    sections = ["\n".join(header), part.text]
-    if part.end < part.total_chars:
-        sections.append(
-            f"[The page goes on: call web_visit with start={part.end} for the next part]"
-        )
-    if with_links and page.links:
-        links = page.links[:MAX_LINKS]
-        listed = "\n".join(f"{number}. {link.text} {link.url}" for number, link in enumerate(links))
-        more = len(page.links) - len(links)
-        sections.append(f"Links:\n{listed}" + (f"\n… and {more} more" if more else ""))
-    return "\n\n".join(sections)
+
+
+def _links_text(page: Page, excerpt: Excerpt) -> str:
+    here = [
+        link
+        for link in page.links
+        if link.position < 0 or excerpt.start <= link.position < excerpt.end
+    ]
+    if not here:
+        return "Links: none in this part"
+    listed = "\n".join(
+        f"{number}. {link.text} {link.url}" for number, link in enumerate(here[:MAX_LINKS], 1)
+    )
+    more = len(here) - MAX_LINKS
+    return f"Links in this part:\n{listed}" + (f"\n… and {more} more" if more > 0 else "")
 
 
 def failure_text(error: SeeklingServerError) -> str:

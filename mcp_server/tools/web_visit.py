@@ -2,25 +2,53 @@
 
 from typing import Annotated
 
+import anyio
+import anyio.to_thread
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent
-from pydantic import BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from mcp_server.errors import SeeklingServerError
 from mcp_server.tools import render
-from mcp_server.tools.arguments import whole_number
-from mcp_server.visit.parts import cut
+from mcp_server.tools.arguments import one_or_several, optional_text, whole_number
+from mcp_server.visit.reading.excerpt import Excerpt, Wanted, read
 from mcp_server.visit.service import VisitService
-from mcp_server.visit.types import DEFAULT_MAX_CHARS, MAX_MAX_CHARS
+from mcp_server.visit.types import DEFAULT_MAX_CHARS, MAX_MAX_CHARS, Page
+from mcp_server.visit.urls import split_urls
+
+MAX_URLS = 5
+"""Pages read by one call."""
+MAX_TOKENS = 25_000
+"""Hosts refuse longer results."""
 
 DESCRIPTION = (
-    "Visit a URL and return the page's readable text. A long page comes in parts: the answer says"
-    " which `start` gives the next one."
+    "Visit a URL and return the page's readable text, also of PDFs. With `query`, only the passages"
+    " that answer it. A long page comes in parts: the answer says which `start` gives the next."
 )
-PAGE_META = "seekling/page"
-"""Key of the result's `_meta` that tells programs which page was read; models do not see it."""
+PAGES_META = "seekling/pages"
+"""Key of the result's `_meta` that tells programs which pages were read; models do not see it."""
 
-Url = Annotated[str, Field(description="The page's URL, as given by web_search or the user.")]
+_SMALL_CHARS = 50_000
+
+Urls = Annotated[
+    str,
+    Field(
+        description="The page's URL, as given by web_search or the user. Up to"
+        f" {MAX_URLS}, separated by spaces, are read together.",
+        validation_alias=AliasChoices("url", "urls"),
+    ),
+    BeforeValidator(one_or_several),
+]
+Query = Annotated[
+    str,
+    Field(description="A question: only passages that answer it are returned."),
+    BeforeValidator(optional_text),
+]
+Section = Annotated[
+    str,
+    Field(description="A heading or its number: only that section. 'list' lists all headings."),
+    BeforeValidator(optional_text),
+]
 Start = Annotated[
     int,
     Field(description="First character of the part wanted.", ge=0),
@@ -28,35 +56,100 @@ Start = Annotated[
 ]
 MaxChars = Annotated[
     int,
-    Field(description="Longest part in characters.", ge=100, le=MAX_MAX_CHARS),
+    Field(description="Longest answer in characters, per page.", ge=100, le=MAX_MAX_CHARS),
     BeforeValidator(whole_number(100, MAX_MAX_CHARS, DEFAULT_MAX_CHARS)),
 ]
-Links = Annotated[bool, Field(description="Also list the page's links.")]
+MaxTokens = Annotated[
+    int,
+    Field(description="The same in tokens; 0 for no bound.", ge=0, le=MAX_TOKENS),
+    BeforeValidator(whole_number(0, MAX_TOKENS, 0)),
+]
+Links = Annotated[bool, Field(description="Also list the links in it.")]
 
 
 async def web_visit(
-    service: VisitService, url: str, start: int, max_chars: int, links: bool
+    service: VisitService, urls: str, wanted: Wanted, *, links: bool
 ) -> CallToolResult:
-    """Read one part of a page.
+    """Read a piece of each page; several pages are fetched together.
 
     Raises:
-        ToolError: the page could not be read; the text tells the model what failed, whether to
-            retry and what else to try.
+        ToolError: no page could be read; the text tells the model what failed, whether to retry
+            and what else to try.
     """
-    try:
-        page = await service.page(url)
-        part = cut(page.text, start, max_chars)
-    except SeeklingServerError as exc:
-        raise ToolError(render.failure_text(exc)) from exc
-    meta = {
+    listed = list(dict.fromkeys(split_urls(urls))) or [urls]
+    if len(listed) > MAX_URLS:
+        raise ToolError(f"{len(listed)} URLs in one call: ask for at most {MAX_URLS} at a time.")
+    wanted = _shared(wanted, len(listed))
+    outcomes: list[tuple[Page, Excerpt] | SeeklingServerError] = [
+        SeeklingServerError("the page was not read")
+    ] * len(listed)
+
+    async def visit(index: int, url: str) -> None:
+        try:
+            page = await service.page(url)
+            outcomes[index] = (page, await read_in_time(page.text, wanted))
+        except SeeklingServerError as exc:
+            outcomes[index] = exc
+
+    async with anyio.create_task_group() as tasks:
+        for index, url in enumerate(listed):
+            tasks.start_soon(visit, index, url)
+    return _result(listed, outcomes, links=links)
+
+
+async def read_in_time(text: str, wanted: Wanted) -> Excerpt:
+    """Read a piece of a text, in a thread when it is long enough to hold other calls up."""
+    if len(text) <= _SMALL_CHARS:
+        return read(text, wanted)
+    return await anyio.to_thread.run_sync(read, text, wanted)
+
+
+def _shared(wanted: Wanted, pages: int) -> Wanted:
+    """The bounds of one of several pages, so that all together stay within those of one result."""
+    return Wanted(
+        start=wanted.start,
+        max_chars=min(wanted.max_chars, MAX_MAX_CHARS // pages),
+        max_tokens=min(wanted.max_tokens, MAX_TOKENS // pages),
+        section=wanted.section,
+        query=wanted.query,
+    )
+
+
+def _result(
+    urls: list[str],
+    outcomes: list[tuple[Page, Excerpt] | SeeklingServerError],
+    *,
+    links: bool,
+) -> CallToolResult:
+    failures = [outcome for outcome in outcomes if isinstance(outcome, SeeklingServerError)]
+    if len(failures) == len(outcomes) == 1:
+        raise ToolError(render.failure_text(failures[0])) from failures[0]
+    blocks: list[str] = []
+    pages: list[dict[str, object]] = []
+    mark = render.new_mark()
+    for url, outcome in zip(urls, outcomes, strict=True):
+        if isinstance(outcome, SeeklingServerError):
+            blocks.append(f"URL: {url}\nError: {render.failure_text(outcome)}")
+        else:
+            page, excerpt = outcome
+            blocks.append(render.page_text(page, excerpt, mark=mark, with_links=links))
+            pages.append(_meta(page, excerpt))
+    if len(blocks) > 1:
+        blocks = [f"Page {n} of {len(blocks)}\n{block}" for n, block in enumerate(blocks, 1)]
+    text = "\n\n".join(blocks)
+    if not pages:
+        raise ToolError(text)
+    return CallToolResult(content=[TextContent(type="text", text=text)], _meta={PAGES_META: pages})
+
+
+def _meta(page: Page, excerpt: Excerpt) -> dict[str, object]:
+    return {
         "url": page.url,
         "final_url": page.final_url,
         "title": page.title,
-        "start": part.start,
-        "end": part.end,
-        "total_chars": part.total_chars,
+        "media_type": page.media_type,
+        "published": page.metadata.published,
+        "start": excerpt.start,
+        "end": excerpt.end,
+        "total_chars": len(page.text),
     }
-    return CallToolResult(
-        content=[TextContent(type="text", text=render.page_text(page, part, with_links=links))],
-        _meta={PAGE_META: meta},
-    )

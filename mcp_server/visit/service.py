@@ -1,56 +1,71 @@
 """Visit pages: from a URL to clean text."""
 
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 import anyio
+import anyio.to_thread
 import httpx
 
 from mcp_server.clean import clean, clean_line
 from mcp_server.errors import ExtractionError, FetchError, UnsupportedMediaType
 from mcp_server.extract import EXTRACTORS, Extracted
-from mcp_server.extract.worker import extract_in_child
-from mcp_server.visit.fetch import FetchLimits, fetch
+from mcp_server.extract.inline_links import take_out_links
+from mcp_server.extract.pool import ExtractionPool
+from mcp_server.visit.admission import VisitSlots
+from mcp_server.visit.browser.browser import Browser
+from mcp_server.visit.cache.page_cache import PageCache, cache_key
+from mcp_server.visit.fetching.fetch import FetchLimits, fetch
 from mcp_server.visit.guard import Policy, check_url
-from mcp_server.visit.media_type import sniff
-from mcp_server.visit.types import Link, Page, PageSource, Resource
-
-_CACHED_PAGES = 64
-_CACHED_CHARS = 32_000_000
-_CACHED_SECONDS = 300
-_MAX_TITLE_CHARS = 300
-_MAX_LINK_TEXT_CHARS = 200
-_MAX_URL_CHARS = 4_096
+from mcp_server.visit.media_type import is_text, sniff
+from mcp_server.visit.robots import Robots
+from mcp_server.visit.types import Link, Metadata, Page, PageSource, Resource
 
 MAX_READING_SECONDS = 10.0
 MIN_READING_SECONDS = 1.0
-"""Also a page that came at the last moment is read; most take a tenth of this."""
+"""Also a page that came at the last moment is read; most take a hundredth of this."""
 CORPUS_SCHEME = "corpus://"
 """Scheme of local documents that have no URL of their own."""
+EXTRACTOR_VERSION = "1"
+"""Raised when the same body gives another page, so that kept ones are not shown any more."""
+
+_MAX_TITLE_CHARS = 300
+_MAX_FACT_CHARS = 120
+_MAX_NOTE_CHARS = 300
+_MAX_URL_CHARS = 4_096
+_HTML = ("text/html", "application/xhtml+xml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisitParts:
+    """The collaborators of a `VisitService`."""
+
+    http: httpx.AsyncClient
+    """From `build_page_client`."""
+    policy: Policy
+    pool: ExtractionPool
+    cache: PageCache
+    slots: VisitSlots
+    robots: Robots | None = None
+    """Asked before each fetch; None ignores robots.txt."""
+    browser: Browser | None = None
+    """Renders pages that need JavaScript; None says that they do."""
+    sources: Sequence[PageSource] = ()
+    """Asked first, in this order."""
 
 
 class VisitService:
     """Gives the text of a page, from a local source or from the web.
 
-    Pages from the web are kept for five minutes, so that reading the next part of a page neither
+    Pages from the web are kept for a while, so that reading the next part of a page neither
     fetches it again nor shows another version of it. Failures are not kept.
     """
 
-    def __init__(
-        self,
-        http: httpx.AsyncClient,
-        *,
-        policy: Policy,
-        limits: FetchLimits | None = None,
-        sources: Sequence[PageSource] = (),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._http = http
-        self._policy = policy
+    def __init__(self, parts: VisitParts, *, limits: FetchLimits | None = None) -> None:
+        self._parts = parts
         self._limits = limits or FetchLimits()
-        self._sources = tuple(sources)
-        self._recent = _RecentPages(clock)
 
     async def page(self, url: str) -> Page:
         """Read a page.
@@ -66,38 +81,107 @@ class VisitService:
             CorpusError: a source cannot be read.
         """
         found = await self._from_sources(url)
-        if found is not None:
-            return found
-        if url.strip().lower().startswith(CORPUS_SCHEME):
-            hint = "use a URL from the search results"
-            raise FetchError(url, "no such document in the local index", hint=hint)
-        key = str(check_url(url, self._policy))
-        page = self._recent.get(key)
-        if page is None:
-            page = await self._from_web(url)
-            self._recent.put(key, page)
-            self._recent.put(page.final_url, page)
-        return page
+        return found or await self._from_web(url)
+
+    async def source(self, url: str) -> Page:
+        """Fetch a page and give its source as text, without reading it.
+
+        Raises:
+            BlockedUrl, FetchError, UnsupportedMediaType: as `page`.
+        """
+        resource = await self._fetch(check_url(url, self._parts.policy))
+        info = await anyio.to_thread.run_sync(sniff, resource)
+        if not is_text(info.media_type):
+            raise UnsupportedMediaType(url, info.media_type, len(resource.body))
+        text = clean(resource.body.decode(info.charset, "replace"))
+        return Page(
+            url=url, final_url=resource.final_url, title="", text=text, media_type=info.media_type
+        )
 
     async def _from_sources(self, url: str) -> Page | None:
         for variant in _variants(url):
-            for source in self._sources:
+            for source in self._parts.sources:
                 page = await source.page(variant)
                 if page is not None:
                     return page
+        if url.strip().lower().startswith(CORPUS_SCHEME):
+            hint = "use a URL from the search results"
+            raise FetchError(url, "no such document in the local index", hint=hint)
         return None
 
     async def _from_web(self, url: str) -> Page:
+        cache = self._parts.cache
+        target = check_url(url, self._parts.policy)
+        key = self._cache_key(target)
+        cached = await cache.get(key)
+        if cached is not None and cache.is_fresh(cached):
+            return replace(cached.page, url=url)
         end = anyio.current_time() + self._limits.deadline_seconds
-        resource = await fetch(url, http=self._http, policy=self._policy, limits=self._limits)
-        info = sniff(resource)
+        resource = await self._fetch(target, cached.conditions if cached else {})
+        if cached is not None and resource.status == HTTPStatus.NOT_MODIFIED:
+            cached = await cache.refresh(key, cached, resource.headers)
+            return replace(cached.page, url=url)
+        page, extracted = await self._read(url, resource, end)
+        if not extracted.is_stripped:
+            await self._keep(target, page, resource)
+        return page
+
+    async def _keep(self, target: httpx.URL, page: Page, resource: Resource) -> None:
+        for url in {target, httpx.URL(page.final_url)}:
+            await self._parts.cache.put(
+                self._cache_key(url), page, status=resource.status, headers=resource.headers
+            )
+
+    def _cache_key(self, url: httpx.URL) -> str:
+        parts = self._parts
+        return cache_key(
+            url,
+            parts.policy,
+            extractor_version=EXTRACTOR_VERSION + ("+browser" if parts.browser else ""),
+            accept_language=parts.http.headers.get("accept-language", ""),
+        )
+
+    async def _fetch(self, target: httpx.URL, validators: dict[str, str] | None = None) -> Resource:
+        """Fetch when it is our turn; all waiting counts against the deadline."""
+        url = str(target)
+        async with self._turn(target):
+            return await fetch(
+                url,
+                http=self._parts.http,
+                policy=self._parts.policy,
+                limits=self._limits,
+                validators=validators,
+                permit=self._parts.robots.check if self._parts.robots else None,
+            )
+
+    @asynccontextmanager
+    async def _turn(self, target: httpx.URL) -> AsyncGenerator[None]:
+        parts, seconds = self._parts, self._limits.deadline_seconds
+        reason = f"other visits are under way; this one had no turn within {seconds:g} seconds"
+        try:
+            with anyio.fail_after(seconds):
+                async with parts.slots.visit(target.raw_host.decode("ascii")):
+                    reason = f"the site did not answer within {seconds:g} seconds"
+                    yield
+        except TimeoutError:
+            hint = "try again later, or try another result"
+            raise FetchError(str(target), reason, retryable=True, hint=hint) from None
+
+    async def _read(
+        self, url: str, resource: Resource, end: float, *, may_render: bool = True
+    ) -> tuple[Page, Extracted]:
+        info = await anyio.to_thread.run_sync(sniff, resource)
         if info.media_type not in EXTRACTORS:
             raise UnsupportedMediaType(url, info.media_type, len(resource.body))
         left = max(MIN_READING_SECONDS, end - anyio.current_time())
-        extracted = await extract_in_child(
+        extracted = await self._parts.pool.extract(
             resource.body, info, deadline_seconds=min(MAX_READING_SECONDS, left)
         )
-        return _page(url, resource, info.media_type, extracted)
+        browser = self._parts.browser
+        if extracted.needs_javascript and browser is not None and may_render:
+            rendered = await browser.render(resource.final_url, deadline_seconds=left)
+            return await self._read(url, rendered, end, may_render=False)
+        return _page(url, resource, info.media_type, extracted), extracted
 
 
 def _variants(url: str) -> Iterator[str]:
@@ -108,50 +192,44 @@ def _variants(url: str) -> Iterator[str]:
 
 
 def _page(url: str, resource: Resource, media_type: str, extracted: Extracted) -> Page:
-    text = clean(extracted.text)
-    if not text and media_type in ("text/html", "application/xhtml+xml"):
-        raise ExtractionError(
-            "the page has no readable text; it probably needs JavaScript",
-            hint="try another result",
-        )
+    """Clean everything that came from outside, last of all."""
+    text, links = clean(extracted.text), ()
+    if extracted.has_inline_links:
+        text, links = take_out_links(text)
     if not text:
-        raise ExtractionError("the page is empty", hint="try another result")
+        raise _nothing_to_read(media_type, extracted)
     return Page(
         url=url,
         final_url=resource.final_url,
         title=clean_line(extracted.title, _MAX_TITLE_CHARS),
         text=text,
         media_type=media_type,
-        links=tuple(
-            Link(
-                text=clean_line(link.text, _MAX_LINK_TEXT_CHARS),
-                url=clean_line(link.url, _MAX_URL_CHARS),
-            )
-            for link in extracted.links
-        ),
+        links=tuple(_clean_link(link) for link in links),
+        metadata=_clean_metadata(extracted.metadata),
+        notes=tuple(clean_line(note, _MAX_NOTE_CHARS) for note in extracted.notes),
     )
 
 
-class _RecentPages:
-    """The pages of the last minutes, least recently used first."""
+def _nothing_to_read(media_type: str, extracted: Extracted) -> ExtractionError:
+    if extracted.needs_javascript:
+        return ExtractionError(
+            "this page needs JavaScript: without it, it shows no text",
+            hint="try another result (the server renders such pages with --browser auto)",
+        )
+    if media_type in _HTML:
+        return ExtractionError("the page has no readable text", hint="try another result")
+    return ExtractionError("the page is empty", hint="try another result")
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._pages: OrderedDict[str, tuple[float, Page]] = OrderedDict()
 
-    def get(self, url: str) -> Page | None:
-        expires_at, page = self._pages.get(url, (0.0, None))
-        if page is None or self._clock() >= expires_at:
-            self._pages.pop(url, None)
-            return None
-        self._pages.move_to_end(url)
-        return page
+def _clean_link(link: Link) -> Link:
+    return replace(link, url=clean_line(link.url, _MAX_URL_CHARS))
 
-    def put(self, url: str, page: Page) -> None:
-        self._pages[url] = (self._clock() + _CACHED_SECONDS, page)
-        self._pages.move_to_end(url)
-        while len(self._pages) > _CACHED_PAGES or self._total_chars() > _CACHED_CHARS:
-            self._pages.popitem(last=False)
 
-    def _total_chars(self) -> int:
-        return sum(len(page.text) for _, page in self._pages.values())
+def _clean_metadata(metadata: Metadata) -> Metadata:
+    return Metadata(
+        author=clean_line(metadata.author, _MAX_FACT_CHARS),
+        published=clean_line(metadata.published, _MAX_FACT_CHARS),
+        language=clean_line(metadata.language, _MAX_FACT_CHARS),
+        canonical_url=clean_line(metadata.canonical_url, _MAX_URL_CHARS),
+        site=clean_line(metadata.site, _MAX_FACT_CHARS),
+    )

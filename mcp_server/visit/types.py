@@ -17,8 +17,8 @@ class Link:
 
     text: str
     url: str
-    position: int = 0
-    """Where in the page's text the link stands, in characters."""
+    position: int = -1
+    """Where in the page's text the link stands, in characters; -1 where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ async def test_tools_of_a_server_in_this_process_are_listed_and_called(tmp_path:
             result = await tools.call(call("web_visit", url="https://facts.example/voss"))
     assert names == ["web_search", "web_visit"]
     assert "born in Ostrelund" in result.text
-    assert "seekling/page" in result.meta
+    assert "seekling/pages" in result.meta
 
 
 async def test_a_failing_tool_is_a_result_that_says_so(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_a_running_server_is_reached_by_its_url(tmp_path: Path) -> None:
                 result = await tools.call(call("web_visit", url="https://facts.example/voss"))
             http.should_exit = True
             assert "born in Ostrelund" in result.text
-            assert "seekling/page" in result.meta
+            assert "seekling/pages" in result.meta
 
 
 async def test_a_url_where_nothing_listens_is_one_clear_error() -> None:

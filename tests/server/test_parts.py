@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.errors import FetchError
-from mcp_server.visit.parts import Part, cut
+from mcp_server.visit.reading.parts import Part, cut
 
 TEXT = st.text(alphabet="ab \n.。!é𝄞", max_size=400)
 

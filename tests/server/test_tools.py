@@ -1,6 +1,8 @@
 """The two tools as an MCP client sees them, in memory."""
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -17,11 +19,18 @@ def text_of(result: CallToolResult) -> str:
     return block.text
 
 
-async def call(folder: Path, tool: str, arguments: dict[str, object]) -> CallToolResult:
+def page_text_of(result: CallToolResult) -> str:
+    """What stands between the marks of the only page."""
+    found = re.search(r"<(untrusted-page-[0-9a-f]+)>\n(.*)\n</\1>", text_of(result), re.DOTALL)
+    assert found
+    return found[2]
+
+
+async def call(folder: Path, tool: str, arguments: Mapping[str, object]) -> CallToolResult:
     with anyio.fail_after(20):
         async with tools_server(folder) as server, Client(server) as client:
             await client.list_tools()
-            return await client.call_tool(tool, arguments)
+            return await client.call_tool(tool, dict(arguments))
 
 
 async def test_two_small_tools_are_published_with_one_required_argument_each(
@@ -119,17 +128,23 @@ async def test_nothing_found_is_said_and_is_no_error(tmp_path: Path) -> None:
 
 async def test_a_local_page_is_read_by_its_url_without_network(tmp_path: Path) -> None:
     result = await call(tmp_path, "web_visit", {"url": "https://facts.example/voss"})
-    assert text_of(result) == (
-        "Title: Mara Voss\nURL: https://facts.example/voss\n"
-        "Length: 44 characters; this part: 0 to 44\n\n"
-        "Mara Voss was an engineer born in Ostrelund."
+    head, body = text_of(result).split("\n\n", 1)
+    assert head.splitlines() == [
+        "Title: Mara Voss",
+        "URL: https://facts.example/voss",
+        "Type: text/markdown",
+        "Length: 44 characters; this part: 0 to 44",
+    ]
+    assert re.fullmatch(
+        r"<(untrusted-page-[0-9a-f]{12})>\nMara Voss was an engineer born in Ostrelund.\n</\1>",
+        body,
     )
 
 
 async def test_programs_learn_from_the_meta_which_page_was_read(tmp_path: Path) -> None:
     result = await call(tmp_path, "web_visit", {"url": "https://facts.example/voss#birth"})
     assert result.meta is not None
-    page = result.meta["seekling/page"]
+    page = result.meta["seekling/pages"][0]
     assert (page["final_url"], page["title"]) == ("https://facts.example/voss", "Mara Voss")
 
 
@@ -143,19 +158,17 @@ async def test_a_long_page_comes_in_parts_that_lose_nothing(tmp_path: Path) -> N
                 arguments: dict[str, object] = {"url": url, "start": start, "max_chars": 200}
                 result = await client.call_tool("web_visit", arguments)
                 assert result.meta is not None
-                page = result.meta["seekling/page"]
-                body = text_of(result).split("\n\n", 1)[1]
+                page = result.meta["seekling/pages"][0]
+                whole += page_text_of(result)
+                parts += 1
                 if page["end"] == page["total_chars"]:
-                    whole += body
                     break
-                body, note = body.rsplit("\n\n[The page goes on", 1)
-                assert f"start={page['end']}" in note
-                whole += body
-                start, parts = page["end"], parts + 1
+                assert f"[The page goes on: call web_visit with start={page['end']}" in text_of(
+                    result
+                )
+                start = page["end"]
     assert parts >= 3
-    assert "".join(whole.split()) == "".join(
-        ("The river Serrin flows through Ostrelund. " + "More text. " * 60).split()
-    )
+    assert whole == ("The river Serrin flows through Ostrelund. " + "More text. " * 60).strip()
 
 
 @pytest.mark.parametrize(
@@ -177,6 +190,67 @@ async def test_a_url_that_may_not_be_visited_is_an_error_that_says_what_next(
     assert result.is_error
     assert says.lower() in text_of(result).lower()
     assert "Do not repeat the same call" in text_of(result)
+
+
+async def test_each_call_marks_the_page_with_a_name_that_no_page_can_know(tmp_path: Path) -> None:
+    marks: set[str] = set()
+    for _ in range(3):
+        result = await call(tmp_path, "web_visit", {"url": "https://facts.example/voss"})
+        marks |= set(re.findall(r"untrusted-page-\w+", text_of(result)))
+    assert len(marks) == 3
+
+
+async def test_a_query_answers_with_the_passages_of_the_page_that_fit(tmp_path: Path) -> None:
+    arguments = {"url": "https://facts.example/ostrelund", "query": "which river", "max_chars": 200}
+    result = await call(tmp_path, "web_visit", arguments)
+    assert "The river Serrin flows through Ostrelund." in page_text_of(result)
+    assert "passages that match the query" in text_of(result)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://facts.example/voss https://facts.example/lighthouse",
+        "https://facts.example/voss, https://facts.example/lighthouse",
+        ["https://facts.example/voss", "https://facts.example/lighthouse"],
+        '["https://facts.example/voss", "https://facts.example/lighthouse"]',
+    ],
+)
+@pytest.mark.parametrize("name", ["url", "urls"])
+async def test_several_pages_are_read_by_one_call(url: object, name: str, tmp_path: Path) -> None:
+    result = await call(tmp_path, "web_visit", {name: url})
+    text = text_of(result)
+    assert text.index("engineer born in Ostrelund") < text.index("designed by Mara Voss in 1871")
+    assert result.meta is not None
+    assert [page["title"] for page in result.meta["seekling/pages"]] == [
+        "Mara Voss",
+        "Brindlewick Lighthouse",
+    ]
+
+
+async def test_one_page_of_several_that_fails_costs_only_itself(tmp_path: Path) -> None:
+    urls = "https://facts.example/voss http://127.0.0.1/"
+    result = await call(tmp_path, "web_visit", {"url": urls})
+    assert not result.is_error
+    assert "engineer born in Ostrelund" in text_of(result)
+    assert "Page 2 of 2\nURL: http://127.0.0.1/\nError: blocked" in text_of(result)
+
+
+@pytest.mark.parametrize("count", [2, 6])
+async def test_several_pages_that_all_fail_or_are_too_many_are_an_error(
+    count: int, tmp_path: Path
+) -> None:
+    urls = " ".join(f"http://127.0.0.{number}/" for number in range(1, count + 1))
+    result = await call(tmp_path, "web_visit", {"url": urls})
+    assert result.is_error
+    assert ("at most 5" if count == 6 else "blocked") in text_of(result)
+
+
+@pytest.mark.parametrize("section", ["list", "Nowhere"])
+async def test_a_section_that_is_not_there_is_told_in_words(section: str, tmp_path: Path) -> None:
+    arguments = {"url": "https://facts.example/voss", "section": section}
+    result = await call(tmp_path, "web_visit", arguments)
+    assert "no headings" in text_of(result)
 
 
 async def test_a_start_beyond_the_end_is_an_error_that_names_the_length(tmp_path: Path) -> None:

@@ -5,13 +5,19 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
+from anyio.abc import SocketStream
 
 from mcp_server.errors import BlockedUrl, ExtractionError, FetchError, UnsupportedMediaType
+from mcp_server.extract.pool import ExtractionPool
+from mcp_server.visit.admission import VisitSlots
+from mcp_server.visit.cache.page_cache import PageCache
+from mcp_server.visit.fetching.fetch import FetchLimits, fetch
+from mcp_server.visit.fetching.transport import build_page_client
 from mcp_server.visit.guard import Policy
-from mcp_server.visit.service import VisitService
-from mcp_server.visit.transport import build_page_client
-from mcp_server.visit.types import Link, Page
-from tests.support.fake_web import FakeWeb, Script, redirect, reply, serve
+from mcp_server.visit.robots import Robots
+from mcp_server.visit.service import VisitParts, VisitService
+from mcp_server.visit.types import Link, Page, Resource
+from tests.support.fake_web import FakeWeb, Script, redirect, reply, serve, silent
 
 
 class Shelf:
@@ -37,17 +43,36 @@ class Clock:
 
 @asynccontextmanager
 async def visiting(
-    routes: Mapping[str, Script], *, clock: Clock | None = None, shelf: Shelf | None = None
+    routes: Mapping[str, Script],
+    *,
+    clock: Clock | None = None,
+    shelf: Shelf | None = None,
+    respects_robots: bool = False,
+    slots: VisitSlots | None = None,
+    limits: FetchLimits | None = None,
 ) -> AsyncGenerator[tuple[VisitService, FakeWeb]]:
     with anyio.fail_after(8):
         async with serve(routes) as web:
             policy = Policy(frozenset({web.port}), ("127.0.0.1/32",))
-            async with build_page_client(policy, user_agent="seekling-test/0") as http:
-                sources = [shelf] if shelf else []
-                yield (
-                    VisitService(http, policy=policy, sources=sources, clock=clock or Clock()),
-                    web,
+            limits = limits or FetchLimits()
+            async with (
+                build_page_client(policy, user_agent="seekling-test/0") as http,
+                ExtractionPool() as pool,
+            ):
+
+                async def fetch_robots(url: str) -> Resource:
+                    return await fetch(url, http=http, policy=policy, limits=limits)
+
+                parts = VisitParts(
+                    http=http,
+                    policy=policy,
+                    pool=pool,
+                    cache=PageCache(clock=clock or Clock()),
+                    slots=slots or VisitSlots(),
+                    robots=Robots(fetch_robots) if respects_robots else None,
+                    sources=[shelf] if shelf else [],
                 )
+                yield VisitService(parts, limits=limits), web
 
 
 async def test_a_page_is_fetched_read_and_cleaned() -> None:
@@ -60,7 +85,9 @@ async def test_a_page_is_fetched_read_and_cleaned() -> None:
     assert page.title == "The title"
     assert page.text == "# Head\n\nText [31m [x](http://evil.example/) next"
     assert page.media_type == "text/html"
-    assert page.links == (Link(text="next", url=web.url("/next")),)
+    assert page.links == (
+        Link(text="next", url=web.url("/next"), position=page.text.index("next")),
+    )
 
 
 async def test_a_lone_surrogate_in_json_does_not_leave() -> None:
@@ -83,22 +110,70 @@ async def test_reading_a_page_again_does_not_fetch_it_again() -> None:
     async with visiting(routes, clock=clock) as (service, web):
         first = await service.page(web.url("/"))
         clock.seconds += 299
-        assert await service.page(web.url("/#part")) == first
-        assert await service.page(web.url("/a")) == first
+        assert (await service.page(web.url("/#part"))).text == first.text
+        assert (await service.page(web.url("/a"))).text == first.text
         assert web.paths == ["/", "/a"]
         clock.seconds += 2
         await service.page(web.url("/"))
         assert web.paths == ["/", "/a", "/", "/a"]
 
 
-async def test_only_the_most_recent_pages_are_kept() -> None:
-    routes = {f"/{n}": reply(f"page {n}", content_type="text/plain") for n in range(66)}
+async def test_a_page_that_has_not_changed_is_not_sent_again() -> None:
+    async def answer(stream: SocketStream) -> None:
+        is_known = b"if-none-match" in web.requests[-1].lower().encode()
+        script = (
+            reply(status="304 Not Modified", headers={"ETag": '"1"'})
+            if is_known
+            else reply("text", content_type="text/plain", headers={"ETag": '"1"'})
+        )
+        await script(stream)
+
+    clock = Clock()
+    async with visiting({"/": answer}, clock=clock) as (service, web):
+        for _ in range(3):
+            assert (await service.page(web.url("/"))).text == "text"
+            clock.seconds += 301
+    assert [b"if-none-match" in head.lower().encode() for head in web.requests] == [
+        False,
+        True,
+        True,
+    ]
+
+
+async def test_robots_txt_is_asked_only_where_it_is_respected() -> None:
+    rules = reply("User-agent: *\nDisallow: /private", content_type="text/plain")
+    routes = {"/robots.txt": rules, "/private": reply("secret", content_type="text/plain")}
+    routes["/way-in"] = redirect("/private")
     async with visiting(routes) as (service, web):
-        for number in range(66):
-            await service.page(web.url(f"/{number}"))
-        await service.page(web.url("/65"))
-        await service.page(web.url("/0"))
-    assert web.paths[66:] == ["/0"]
+        assert (await service.page(web.url("/private"))).text == "secret"
+        assert web.paths == ["/private"]
+    async with visiting(routes, respects_robots=True) as (service, web):
+        for path in ("/private", "/way-in"):
+            with pytest.raises(BlockedUrl, match=r"robots\.txt"):
+                await service.page(web.url(path))
+        assert web.paths == ["/robots.txt", "/way-in"]
+
+
+async def test_a_visit_that_gets_no_turn_in_time_says_so() -> None:
+    limits = FetchLimits(deadline_seconds=0.3)
+    slots = VisitSlots(visits_per_host=1)
+    async with visiting({"/": silent}, slots=slots, limits=limits) as (service, web):
+        async with slots.visit("127.0.0.1"):
+            with pytest.raises(FetchError, match="had no turn within") as caught:
+                await service.page(web.url("/"))
+        assert caught.value.retryable
+        with pytest.raises(FetchError, match="did not answer within"):
+            await service.page(web.url("/"))
+        assert web.paths == ["/"]
+
+
+async def test_the_source_of_a_page_is_given_unread() -> None:
+    markup = "<nav>menu</nav><p>text <a href=/x>x</a>\x1b[31m"
+    routes = {"/": reply(markup), "/pdf": reply(b"%PDF-1.7\n")}
+    async with visiting(routes) as (service, web):
+        assert (await service.source(web.url("/"))).text == markup.replace("\x1b", "")
+        with pytest.raises(UnsupportedMediaType, match="application/pdf"):
+            await service.source(web.url("/pdf"))
 
 
 async def test_a_failure_is_not_kept() -> None:
@@ -150,9 +225,9 @@ async def test_a_forbidden_url_is_blocked(url: str) -> None:
 
 
 async def test_a_binary_names_its_type_and_size() -> None:
-    script = reply(b"%PDF-1.7\n" + bytes(991), content_type="text/html")
+    script = reply(b"\x89PNG\r\n\x1a\n" + bytes(992), content_type="text/html")
     async with visiting({"/": script}) as (service, web):
-        with pytest.raises(UnsupportedMediaType, match="application/pdf, 1,000 bytes"):
+        with pytest.raises(UnsupportedMediaType, match="image/png, 1,000 bytes"):
             await service.page(web.url("/"))
 
 
@@ -160,7 +235,7 @@ async def test_a_page_without_text_says_why() -> None:
     app = reply("<div id=root></div><script>render()</script>")
     empty = reply("  \n ", content_type="text/plain")
     async with visiting({"/app": app, "/empty": empty}) as (service, web):
-        with pytest.raises(ExtractionError, match="probably needs JavaScript"):
+        with pytest.raises(ExtractionError, match="this page needs JavaScript"):
             await service.page(web.url("/app"))
         with pytest.raises(ExtractionError, match="the page is empty"):
             await service.page(web.url("/empty"))

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from mcp_server.errors import FetchError
+from mcp_server.visit.reading.budget import chars_within
 
 _BOUNDARIES = (
     re.compile(r"\n\n+"),
@@ -31,7 +32,9 @@ class Part:
         return self.end >= self.total_chars
 
 
-def cut(text: str, start: int, max_chars: int) -> Part:
+def cut(
+    text: str, start: int, max_chars: int, *, max_tokens: int = 0, stop: int | None = None
+) -> Part:
     """Cut the part that starts at `start`.
 
     It ends after a paragraph, line, sentence or word, whichever of these is found first in the
@@ -41,6 +44,8 @@ def cut(text: str, start: int, max_chars: int) -> Part:
         text: the whole text.
         start: 0 up to the length of the text, exclusive; 0 is always allowed.
         max_chars: upper bound of the part's length, at least 1.
+        max_tokens: upper bound of the part's estimated tokens; 0 for none.
+        stop: no part reaches beyond this index; the text's end by default.
 
     Raises:
         FetchError: `start` is outside of the text or `max_chars` is below 1.
@@ -51,9 +56,11 @@ def cut(text: str, start: int, max_chars: int) -> Part:
     if start < 0 or (start >= total and start > 0):
         reason = f"start {start:,} is outside of the page, which has {total:,} characters"
         raise FetchError("", reason, hint="read from 0")
-    end = min(start + max_chars, total)
-    if end < total:
-        end = _boundary(text, end - int(max_chars * _SEARCHED_SHARE), end)
+    stop = total if stop is None else max(start, min(stop, total))
+    window = max_chars if not max_tokens else min(max_chars, chars_within(text, start, max_tokens))
+    end = min(start + window, stop)
+    if end < stop:
+        end = _boundary(text, end - int(window * _SEARCHED_SHARE), end)
     return Part(text=text[start:end], start=start, end=end, total_chars=total)
 
 

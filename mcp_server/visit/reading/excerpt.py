@@ -1,0 +1,144 @@
+"""What of a page the reader gets: a part by position, a section, or the passages for a query."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcp_server.visit.reading.parts import cut
+from mcp_server.visit.reading.passages import Passage, choose_passages
+from mcp_server.visit.reading.sections import find_section, find_sections, outline
+from mcp_server.visit.types import DEFAULT_MAX_CHARS
+
+LIST_SECTIONS = frozenset({"list", "?", "headings", "outline", "toc"})
+"""Values of `section` that ask for the headings instead of a section."""
+_GAP = "[…]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a reader asks of a page; `query` goes before `section`, `section` before `start`."""
+
+    start: int = 0
+    """First character of the part wanted."""
+    max_chars: int = DEFAULT_MAX_CHARS
+    max_tokens: int = 0
+    """Upper bound in estimated tokens, for text in any alphabet; 0 for none."""
+    section: str = ""
+    """A heading or number of the page's list of sections, or one of `LIST_SECTIONS`."""
+    query: str = ""
+    """What the passages have to answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """A piece of a page, with what it is and how to go on."""
+
+    text: str
+    start: int
+    """Index of the first character in the page's text."""
+    end: int
+    """Index after the last character."""
+    which: str
+    """What this is of the page, as a reader should be told."""
+    how_to_go_on: str = ""
+    """One sentence; "" when the page is read to its end."""
+
+
+def read(text: str, wanted: Wanted) -> Excerpt:
+    """Take from a page's text what is wanted.
+
+    Raises:
+        FetchError: `start` is outside of the page, or there is no such section.
+    """
+    if wanted.query.strip():
+        return _passages(text, wanted)
+    if wanted.section.strip().lower() in LIST_SECTIONS:
+        return _outline(text, wanted)
+    if wanted.section.strip():
+        return _section(text, wanted)
+    part = cut(text, wanted.start, wanted.max_chars, max_tokens=wanted.max_tokens)
+    return Excerpt(
+        text=part.text,
+        start=part.start,
+        end=part.end,
+        which=f"this part: {part.start:,} to {part.end:,}",
+        how_to_go_on=""
+        if part.is_last
+        else f"The page goes on: call web_visit with start={part.end} for the next part",
+    )
+
+
+def _section(text: str, wanted: Wanted) -> Excerpt:
+    first, stop = find_section(find_sections(text), wanted.section)
+    start = wanted.start if first < wanted.start < stop else first
+    part = cut(text, start, wanted.max_chars, max_tokens=wanted.max_tokens, stop=stop)
+    rest = (
+        f"The section goes on to {stop:,}: call web_visit with start={part.end} and the same"
+        " section for more"
+    )
+    return Excerpt(
+        text=part.text,
+        start=part.start,
+        end=part.end,
+        which=f"this section: {part.start:,} to {part.end:,}",
+        how_to_go_on=rest if part.end < stop else "",
+    )
+
+
+def _outline(text: str, wanted: Wanted) -> Excerpt:
+    sections = find_sections(text)
+    if not sections:
+        return Excerpt(
+            text="",
+            start=0,
+            end=0,
+            which="it has no headings",
+            how_to_go_on="Read it from start=0, or ask with a query",
+        )
+    part = cut(outline(sections), 0, wanted.max_chars, max_tokens=wanted.max_tokens)
+    return Excerpt(
+        text=part.text,
+        start=0,
+        end=0,
+        which=f"its {len(sections)} sections" + ("" if part.is_last else ", the first of them"),
+        how_to_go_on="Call web_visit with section=NUMBER or a heading to read one",
+    )
+
+
+def _passages(text: str, wanted: Wanted) -> Excerpt:
+    choice = choose_passages(text, wanted.query, wanted.max_chars, wanted.max_tokens)
+    if not choice.passages:
+        begin = cut(text, 0, wanted.max_chars, max_tokens=wanted.max_tokens)
+        return Excerpt(
+            text=begin.text,
+            start=0,
+            end=begin.end,
+            which=f"nothing on it matches the query; this part: 0 to {begin.end:,}",
+            how_to_go_on=f"Ask with other words, or read on with start={begin.end}"
+            if not begin.is_last
+            else "",
+        )
+    passages = choice.passages
+    return Excerpt(
+        text=_joined(passages, text),
+        start=passages[0].start,
+        end=passages[-1].end,
+        which=f"{len(passages)} of {choice.found} passages that match the query, in page order",
+        how_to_go_on="Call web_visit without query to read the whole page",
+    )
+
+
+def _joined(passages: Sequence[Passage], text: str) -> str:
+    """Passages with their headings; "[…]" with a position stands for what lies between."""
+    pieces: list[str] = []
+    headings: tuple[str, ...] = ()
+    end = 0
+    for passage in passages:
+        if text[end : passage.start].strip() and passage.headings == headings:
+            pieces.append(_GAP)
+        if passage.headings and passage.headings != headings:
+            pieces.append(f"{_GAP} {' › '.join(passage.headings)} (from {passage.start:,}):")
+        elif not pieces and passage.start:
+            pieces.append(f"{_GAP} (from {passage.start:,}):")
+        headings, end = passage.headings, passage.end
+        pieces.append(passage.text.strip("\n"))
+    return "\n\n".join(pieces)
