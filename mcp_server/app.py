@@ -14,7 +14,7 @@ from mcp_server.config import ServerConfig
 from mcp_server.corpus.embedded import ensure_embedded_index
 from mcp_server.corpus.index import LocalIndex
 from mcp_server.errors import ConfigError, CorpusError
-from mcp_server.extract.pool import ExtractionPool
+from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.search.providers import PROVIDERS, ProviderMaterials
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import SearchProvider

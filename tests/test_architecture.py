@@ -121,7 +121,7 @@ def test_help_imports_nothing_heavy(module: str) -> None:
 def test_serving_starts_without_what_only_some_calls_need() -> None:
     script = (
         "import sys, mcp_server.app, mcp_server.server;"
-        "late = {'ddgs', 'primp', 'lxml', 'selectolax', 'html_to_markdown', 'ada_url',"
+        "late = {'ddgs', 'primp', 'lxml', 'selectolax', 'ada_url',"
         "'protego', 'pypdfium2', 'playwright', 'chardet'};"
         "print(*sorted(late & set(sys.modules)))"
     )

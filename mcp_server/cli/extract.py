@@ -29,7 +29,7 @@ from mcp_server.errors import (
 )
 from mcp_server.extract import EXTRACTORS
 from mcp_server.extract.types import Extracted, SourceInfo
-from mcp_server.extract.worker import DocumentReader, Reading, available_processors
+from mcp_server.extract.workers.worker import DocumentReader, Reading, available_processors
 from mcp_server.visit.media_type import sniff
 from mcp_server.visit.types import Resource
 

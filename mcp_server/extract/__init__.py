@@ -11,7 +11,7 @@ from mcp_server.extract.plain_text import read_json, read_json_lines, read_plain
 from mcp_server.extract.types import Extracted, SourceInfo
 
 Extractor = Callable[[bytes, SourceInfo], Extracted]
-"""Pure and synchronous; may be slow, so it runs in a child process (see `worker`).
+"""Pure and synchronous; may be slow, so it runs in a child process (see `workers`).
 
 Raises:
     ExtractionError: the document is encrypted, damaged, without text, or needs an extra.
@@ -35,7 +35,7 @@ read_webpage = _late("webpage", "read_webpage")
 _read_feed = _late("feed", "read_feed")
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
-_read_spreadsheet = _late("spreadsheet", "read_spreadsheet")
+_read_spreadsheet = _late("office.spreadsheet", "read_spreadsheet")
 
 EXTRACTORS: Mapping[str, Extractor] = {
     "text/html": read_webpage,
@@ -50,16 +50,16 @@ EXTRACTORS: Mapping[str, Extractor] = {
     "application/rss+xml": _read_feed,
     "application/atom+xml": _read_feed,
     "application/feed+json": _late("feed", "read_json_feed"),
-    "application/pdf": _late("pdf", "read_pdf"),
-    "application/epub+zip": _late("epub", "read_epub"),
-    _OFFICE + "wordprocessingml.document": _late("word", "read_word"),
-    _OFFICE + "presentationml.presentation": _late("slides", "read_slides"),
+    "application/pdf": _late("pdf.document", "read_pdf"),
+    "application/epub+zip": _late("office.epub", "read_epub"),
+    _OFFICE + "wordprocessingml.document": _late("office.word", "read_word"),
+    _OFFICE + "presentationml.presentation": _late("office.slides", "read_slides"),
     _OFFICE + "spreadsheetml.sheet": _read_spreadsheet,
     "application/vnd.ms-excel": _read_spreadsheet,
     "application/vnd.ms-excel.sheet.binary.macroenabled.12": _read_spreadsheet,
     _OPEN_DOCUMENT + "spreadsheet": _read_spreadsheet,
-    _OPEN_DOCUMENT + "text": _late("open_document", "read_open_document"),
-    _OPEN_DOCUMENT + "presentation": _late("open_document", "read_open_document"),
+    _OPEN_DOCUMENT + "text": _late("office.open_document", "read_open_document"),
+    _OPEN_DOCUMENT + "presentation": _late("office.open_document", "read_open_document"),
 }
 
 

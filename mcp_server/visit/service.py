@@ -13,7 +13,7 @@ from mcp_server.clean import clean, clean_line
 from mcp_server.errors import ExtractionError, FetchError, UnsupportedMediaType
 from mcp_server.extract import EXTRACTORS, Extracted
 from mcp_server.extract.inline_links import take_out_links
-from mcp_server.extract.pool import ExtractionPool
+from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.visit.admission import VisitSlots
 from mcp_server.visit.browser.browser import Browser
 from mcp_server.visit.cache.page_cache import PageCache, cache_key

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pypdfium2
 
-from mcp_server.extract.pdf import MAX_PAGES, read_pdf
+from mcp_server.extract.pdf.document import MAX_PAGES, read_pdf
 from mcp_server.extract.plain_text import strip_tags
 from mcp_server.extract.types import SourceInfo
 

@@ -186,7 +186,7 @@ def test_the_command_imports_little() -> None:
     script = (
         "import sys, mcp_server.cli.extract;"
         "heavy = {'mcp', 'httpx', 'pydantic', 'anyio', 'asyncio', 'ssl', 'tantivy', 'ddgs', 'bs4',"
-        "'selectolax', 'html_to_markdown'};"
+        "'selectolax'};"
         "print(*sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

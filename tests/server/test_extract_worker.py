@@ -16,9 +16,9 @@ import anyio
 import pytest
 
 from mcp_server.errors import ExtractionError
-from mcp_server.extract.pool import ExtractionPool
 from mcp_server.extract.types import Extracted, SourceInfo
-from mcp_server.extract.worker import DocumentReader
+from mcp_server.extract.workers.pool import ExtractionPool
+from mcp_server.extract.workers.worker import DocumentReader
 from mcp_server.visit.types import Metadata
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,8 @@ OBEDIENT_CHILD = """
     # The real child, but a document of the type test/code is Python that it runs.
     import os, signal, sys, time
     from mcp_server.errors import ExtractionError
-    from mcp_server.extract import child, extract
+    from mcp_server.extract import extract
+    from mcp_server.extract.workers import child
     from mcp_server.extract.types import Extracted
     from mcp_server.visit.types import Metadata
 
@@ -55,7 +56,7 @@ CODE = info("text/x-code")
 
 
 def use_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) -> None:
-    """Have children run another program than `mcp_server.extract.child`."""
+    """Have children run another program than `mcp_server.extract.workers.child`."""
     source = tmp_path / "child.py"
     source.write_text(textwrap.dedent(program))
     starter = tmp_path / "python"
@@ -395,7 +396,7 @@ async def test_only_a_wellformed_reply_is_believed(
 
 def test_processor_time_is_limited_even_without_a_parent() -> None:
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "mcp_server.extract.child"],
+        [sys.executable, "-P", "-m", "mcp_server.extract.workers.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         env={"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
@@ -412,7 +413,8 @@ def test_processor_time_is_limited_even_without_a_parent() -> None:
 
 def test_the_child_imports_little() -> None:
     script = (
-        "import sys; from mcp_server.extract import child, extract, SourceInfo;"
+        "import sys; from mcp_server.extract import extract, SourceInfo;"
+        "from mcp_server.extract.workers import child;"
         "info = SourceInfo(url='', media_type='text/html', charset='utf_8');"
         "extract(b'<p>x', info);"
         "heavy = {'pydantic', 'httpx', 'mcp', 'anyio', 'asyncio', 'ssl', 'ctypes', 'trafilatura'};"
@@ -426,7 +428,7 @@ def test_the_child_imports_little() -> None:
 
 PROGRAM = """
     import anyio
-    from mcp_server.extract.pool import ExtractionPool
+    from mcp_server.extract.workers.pool import ExtractionPool
     from mcp_server.extract.types import SourceInfo
 
     async def main():

@@ -8,7 +8,7 @@ import pytest
 
 from mcp_server.errors import ExtractionError
 from mcp_server.extract import pdf
-from mcp_server.extract.pdf import read_pdf
+from mcp_server.extract.pdf.document import read_pdf
 from mcp_server.extract.types import Extracted, SourceInfo
 
 INFO = SourceInfo(url="https://example.com/a", media_type="application/pdf", charset="utf_8")

@@ -8,7 +8,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from mcp_server.errors import BlockedUrl, ExtractionError, FetchError, UnsupportedMediaType
-from mcp_server.extract.pool import ExtractionPool
+from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.visit.admission import VisitSlots
 from mcp_server.visit.cache.page_cache import PageCache
 from mcp_server.visit.fetching.fetch import FetchLimits, fetch

@@ -1,4 +1,4 @@
-"""The child process that reads documents: `python -P -S -m mcp_server.extract.child`.
+"""The child process that reads documents: `python -P -S -m mcp_server.extract.workers.child`.
 
 Over its stdin and stdout, which are one socket to the parent (see `worker`), it takes documents
 and gives their texts, one after the other, until the parent closes the socket. A request is one

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mcp_server.extract.pdf_lines import DIVISION, Line
+from mcp_server.extract.pdf.lines import DIVISION, Line
 
 _EDGE_LINES = 2
 """Lines at the top and at the bottom of a page that may be repeated on each page."""

@@ -5,8 +5,8 @@ import re
 
 from mcp_server.errors import ExtractionError
 from mcp_server.extract.fragment import html_to_markdown
+from mcp_server.extract.office.zip_package import ZipPackage
 from mcp_server.extract.types import Extracted, SourceInfo
-from mcp_server.extract.zip_package import ZipPackage
 
 _STYLES = """
 p[style-name='Title'] => h1:fresh

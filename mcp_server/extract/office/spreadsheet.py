@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 
 from mcp_server.errors import ExtractionError
+from mcp_server.extract.office.zip_package import ZipPackage
 from mcp_server.extract.types import Extracted, SourceInfo
-from mcp_server.extract.zip_package import ZipPackage
 from mcp_server.visit.types import Metadata
 
 _MAX_ROWS = 20_000

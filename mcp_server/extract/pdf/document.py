@@ -13,8 +13,8 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from mcp_server.errors import ExtractionError
-from mcp_server.extract.pdf_layout import PageText, title_of, written_pages
-from mcp_server.extract.pdf_lines import Line, page_lines
+from mcp_server.extract.pdf.layout import PageText, title_of, written_pages
+from mcp_server.extract.pdf.lines import Line, page_lines
 from mcp_server.extract.types import Extracted, SourceInfo
 from mcp_server.visit.types import Metadata
 

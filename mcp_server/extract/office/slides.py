@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from mcp_server.extract.office.zip_package import ZipPackage
 from mcp_server.extract.types import Extracted, SourceInfo
 from mcp_server.extract.xml_tree import XmlElement
-from mcp_server.extract.zip_package import ZipPackage
 
 _MAX_SLIDES = 2_000
 _PRESENTATION = "ppt/presentation.xml"

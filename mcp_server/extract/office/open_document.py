@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from mcp_server.extract.office.zip_package import ZipPackage
 from mcp_server.extract.types import Extracted, SourceInfo
 from mcp_server.extract.xml_tree import XmlElement
-from mcp_server.extract.zip_package import ZipPackage
 from mcp_server.visit.types import Metadata
 
 _MAX_COLUMNS = 200

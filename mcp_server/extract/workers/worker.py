@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 from mcp_server.errors import ExtractionError
 from mcp_server.extract import extract
-from mcp_server.extract.child_process import ChildFailed, ChildProcess
 from mcp_server.extract.plain_text import strip_tags
 from mcp_server.extract.types import Extracted, SourceInfo
+from mcp_server.extract.workers.child_process import ChildFailed, ChildProcess
 from mcp_server.visit.media_type import is_text
 
 _SMALL_BYTES = 32 * 1024

@@ -63,7 +63,7 @@ class ChildProcess:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-S", "-m", "mcp_server.extract.child"],
+                    [sys.executable, "-P", "-S", "-m", "mcp_server.extract.workers.child"],
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
                     stderr=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from mcp_server.extract import extract
 from mcp_server.extract.types import Extracted, SourceInfo
-from mcp_server.extract.worker import (
+from mcp_server.extract.workers.worker import (
     DocumentReader,
     available_processors,
     is_read_at_once,

@@ -1,0 +1,1 @@
+"""Reading documents in warm child processes that can be killed."""
