@@ -31,7 +31,7 @@ def _late(module: str, name: str) -> Extractor:
     return read
 
 
-read_webpage = _late("webpage", "read_webpage")
+read_webpage = _late("html.webpage", "read_webpage")
 _read_feed = _late("feed", "read_feed")
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from selectolax.lexbor import LexborHTMLParser
 
-from mcp_server.extract.fragment import html_to_markdown
-from mcp_server.extract.page_urls import PageUrls
+from mcp_server.extract.html.fragment import html_to_markdown
+from mcp_server.extract.html.page_urls import PageUrls
 from mcp_server.extract.plain_text import decoded, read_json, strip_tags
 from mcp_server.extract.types import Extracted, SourceInfo
 from mcp_server.extract.xml_tree import XmlElement, parse_xml
@@ -102,7 +102,7 @@ def _block(item: _Item, urls: PageUrls, base_url: str) -> str:
     summary = html_to_markdown(item.summary[:_MAX_MARKUP_CHARS], base_url)
     title = _one_line(item.title) or _BREAKS_LINKS.sub(r"\\\1", item.link[:_MAX_LINE_CHARS])
     url = urls.absolute(item.link) if item.link else ""
-    heading = f"## [{title}]({url})" if url and title else f"## {title}"
+    heading = f"## [{title}]({url})" if url and title else title and f"## {title}"
     facts = " · ".join(fact for fact in (item.date, _one_line(item.author)) if fact)
     return "\n".join(line for line in (heading, facts, _cut(summary)) if line)
 

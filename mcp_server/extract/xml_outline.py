@@ -28,7 +28,7 @@ def read_xml(body: bytes, info: SourceInfo) -> Extracted:
 
 def _lines(element: XmlElement, indent: str) -> Iterator[str]:
     """One line for the element, or one for its name and more for what it holds."""
-    label = indent + element.name + _attribute_note(element)
+    label = indent + element.written_name + _attribute_note(element)
     children = list(element.children())
     is_mixed = any(isinstance(part, str) and part.strip() for part in element.content)
     if not children or is_mixed:

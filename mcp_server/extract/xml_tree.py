@@ -25,6 +25,8 @@ class XmlElement:
 
     name: str
     """Lower case, without prefix."""
+    written_name: str = ""
+    """As it is written, without prefix."""
     attributes: dict[str, str] = field(default_factory=dict[str, str])
     """By local name in lower case, the second of the same name with its prefix; no namespaces."""
     content: list["str | XmlElement"] = field(default_factory=list["str | XmlElement"])
@@ -61,12 +63,13 @@ def parse_xml(markup: str) -> XmlElement:
             position = _skip(markup, opening, stack[-1])
             continue
         position = tag.end()
-        name = tag[2].rpartition(":")[2].lower()
+        written_name = tag[2].rpartition(":")[2]
+        name = written_name.lower()
         if tag[1]:
             _close(stack, name)
         elif len(stack) <= _MAX_DEPTH and elements < _MAX_ELEMENTS:
             elements += 1
-            element = XmlElement(name, _attributes(tag[3]))
+            element = XmlElement(name, written_name, _attributes(tag[3]))
             stack[-1].content.append(element)
             if not tag[3].endswith("/"):
                 stack.append(element)

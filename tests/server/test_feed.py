@@ -91,9 +91,7 @@ def test_a_json_feed_reads_like_the_others() -> None:
     }
     found = read(json.dumps(feed), "application/feed+json")
     assert found.title == "J <1>"
-    assert found.text == (
-        "## [T](https://example.com/1)\n2020-01-02 03:04 · Z\na **b**\n\n## \na <b"
-    )
+    assert found.text == ("## [T](https://example.com/1)\n2020-01-02 03:04 · Z\na **b**\n\na <b")
     assert read("[1]", "application/feed+json").text == "[1]"
 
 

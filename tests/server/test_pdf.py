@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.errors import ExtractionError
-from mcp_server.extract import pdf
+from mcp_server.extract.pdf import document
 from mcp_server.extract.pdf.document import read_pdf
 from mcp_server.extract.types import Extracted, SourceInfo
 
@@ -165,12 +165,12 @@ def test_text_in_two_columns_is_read_column_by_column() -> None:
 
 def test_a_document_is_read_up_to_the_limits_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     body = pdf_of([lines(f"on page {number}") for number in range(5)])
-    monkeypatch.setattr(pdf, "MAX_PAGES", 3)
+    monkeypatch.setattr(document, "MAX_PAGES", 3)
     found = read(body)
     assert found.notes == ("pages 1-3 of 5 were read",)
     assert "on page 2" in found.text
     assert "on page 3" not in found.text
-    monkeypatch.setattr(pdf, "MAX_CHARS", 1)
+    monkeypatch.setattr(document, "MAX_CHARS", 1)
     assert read(body).notes == ("pages 1-1 of 5 were read (the document is very long)",)
 
 

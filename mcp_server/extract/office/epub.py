@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mcp_server.extract.fragment import html_to_markdown
+from mcp_server.extract.html.fragment import html_to_markdown
 from mcp_server.extract.office.zip_package import ZipPackage, member_name
 from mcp_server.extract.types import Extracted, SourceInfo
 from mcp_server.extract.xml_tree import XmlElement

@@ -4,7 +4,7 @@ import io
 import re
 
 from mcp_server.errors import ExtractionError
-from mcp_server.extract.fragment import html_to_markdown
+from mcp_server.extract.html.fragment import html_to_markdown
 from mcp_server.extract.office.zip_package import ZipPackage
 from mcp_server.extract.types import Extracted, SourceInfo
 

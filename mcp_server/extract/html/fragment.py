@@ -2,8 +2,8 @@
 
 from selectolax.lexbor import LexborHTMLParser
 
-from mcp_server.extract.markdown import to_markdown
-from mcp_server.extract.page_urls import PageUrls
+from mcp_server.extract.html.markdown import to_markdown
+from mcp_server.extract.html.page_urls import PageUrls
 
 _NEVER_TEXT = "script, style, template, iframe, object, svg, video, audio"
 
