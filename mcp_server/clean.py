@@ -6,18 +6,23 @@ characters, lone surrogates (one of which stops an MCP stdio server) and live im
 """
 
 import re
+from collections.abc import Iterator
 
 _DROPPED = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 except tab and newline, DEL, C1: terminal control
     "\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # invisible, bidi, separators
+    "\u034f\u17b4\u17b5\u180e\u3164\uffa0\U0001d173-\U0001d17a"  # more that nobody sees
     "\ufff9-\ufffb\ufff0-\ufff8"  # interlinear annotation and unassigned specials
     "\ud800-\udfff"  # lone surrogates: not encodable, fatal on the wire
     "\U000e0000-\U000e0fff"  # tags and variation selectors supplement: hidden text
     "]"
 )
-_IMAGE = re.compile(r"(?<!!)!+\[")  # from the start of a run of "!", so that it stays linear
+_SELECTORS = re.compile("[\ufe00-\ufe0f]{2,}")  # one may follow a sign; a run is hidden text
 _BLANK_LINES = re.compile(r"\n{3,}")
+_BLOCK_CHARS = 256 * 1024
+"""A long text is cleaned in blocks: in a thread, other threads then get their turn between them."""
+_BLOCK_END = re.compile("[^!\\s\ufe00-\ufe0f]")  # nothing that we look for goes on after it
 
 
 def clean(text: str) -> str:
@@ -27,13 +32,33 @@ def clean(text: str) -> str:
     linear time and is idempotent.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ")
-    text = _DROPPED.sub("", text)
-    if "![" in text:
-        text = _IMAGE.sub("[", text)
-    text = "\n".join(line.rstrip() for line in text.split("\n"))
-    if "\n\n\n" in text:
-        text = _BLANK_LINES.sub("\n\n", text)
-    return text.strip()
+    pieces = (text[at : at + _BLOCK_CHARS] for at in range(0, len(text), _BLOCK_CHARS))
+    text = "".join(_DROPPED.sub("", piece) for piece in pieces)
+    text = "".join(_clean_block(block) for block in _blocks(text))
+    return _with_few_blank_lines(text).strip()
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """The text in pieces that end with a line where that is near, and never inside a pattern."""
+    start = 0
+    while len(text) - start > _BLOCK_CHARS:
+        end = text.rfind("\n", start, start + _BLOCK_CHARS) + 1
+        if not end:
+            sign = _BLOCK_END.search(text, start + _BLOCK_CHARS)
+            end = sign.end() if sign else len(text)
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _clean_block(text: str) -> str:
+    text = _SELECTORS.sub("", text)
+    text = text.replace("![", "! [")
+    return _with_few_blank_lines("\n".join(line.rstrip() for line in text.split("\n")))
+
+
+def _with_few_blank_lines(text: str) -> str:
+    return _BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text
 
 
 def clean_line(text: str, max_chars: int) -> str:

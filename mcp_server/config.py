@@ -9,11 +9,20 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from mcp_server.errors import ConfigError
 
@@ -30,6 +39,15 @@ def _split(value: object) -> object:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+def _check_networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if "/" in value:
+            ip_network(value, strict=False)  # a typing error here would open or close nothing
+    return values
+
+
 Ports = Annotated[tuple[int, ...] | Literal["any"], Field(union_mode="left_to_right")]
 
 
@@ -57,7 +75,7 @@ class ServerConfig(BaseModel):
     """Longest time for one visit: all redirects, the body and the reading."""
     max_page_bytes: Annotated[int, Field(ge=1_000, le=200_000_000)] = 20_000_000
     """Longest page after decompression; half of it on the wire."""
-    allow_private: Words = ()
+    allow_private: Annotated[Words, AfterValidator(_check_networks)] = ()
     """Hosts, domains (`.corp.example`: all names below it) or CIDR ranges that may be private
     addresses. Metadata addresses never are."""
     allow_ports: Annotated[Ports, BeforeValidator(_split_ports)] = (80, 443, 8080, 8443)
@@ -80,6 +98,8 @@ class ServerConfig(BaseModel):
     """Least time between the starts of two visits to one host."""
     browser: str = "off"
     """Renders pages that need JavaScript: `off`, `auto` for an installed Chromium, or its path."""
+    semantic: Literal["off", "on"] = "off"
+    """Whether a small embedding model helps to choose the passages that answer a query."""
     user_agent: Annotated[str, Field(min_length=1, max_length=200)] = (
         "Seekling/0.1 (a search agent that people run themselves)"
     )

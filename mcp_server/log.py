@@ -6,19 +6,28 @@ import re
 import sys
 
 _SECRET_VALUE = re.compile(
-    r"(?i)\b((?:api[_-]?)?key|token|sig|signature|auth|pass(?:word)?|secret|code)=([^&\s\"']{1,2000})"
+    r"(?i)\b([\w-]{0,40}?(?:key|token|sig|signature|auth|pass|password|secret|code))="
+    r"([^&\s\"']{1,2000})"
 )
-_USERINFO = re.compile(r"(?i)(https?://)[^/\s@]{1,500}@")
+_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^/\s@]{1,500}@")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def redact(text: str) -> str:
-    """Hide credentials in URLs: user information and the values of key-like parameters."""
-    return _SECRET_VALUE.sub(r"\1=…", _USERINFO.sub(r"\1…@", text))
+    """Hide credentials in URLs: user information and the values of key-like parameters.
+
+    What a terminal would obey, and what cannot be encoded, is shown by its escape.
+    """
+    text = _SECRET_VALUE.sub(r"\1=…", _USERINFO.sub(r"\1…@", text))
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class _Redactor(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return super().formatMessage(record).replace("\n", r"\n")  # a message forges no line
 
 
 def configure_logging(level: str) -> None:

@@ -1,15 +1,19 @@
 """The MCP face: names, instructions and the two tools, bound to the services."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from mcp.server import MCPServer
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
+from pydantic import ValidationError
 
 from mcp_server import __version__
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import DEFAULT_LIMIT, DEFAULT_PREVIEW_CHARS
 from mcp_server.tools import web_search as search_tool
 from mcp_server.tools import web_visit as visit_tool
+from mcp_server.tools.arguments import wrong_arguments
 from mcp_server.tools.web_search import Limit, PreviewChars, Query, SearchOutput
 from mcp_server.tools.web_visit import Links, MaxChars, MaxTokens, Section, Start, Urls
 from mcp_server.visit.reading.excerpt import Wanted
@@ -26,9 +30,28 @@ READ_ONLY = ToolAnnotations(
 )
 
 
+class _Server(MCPServer):
+    """An MCP server that tells wrong arguments in one line; the validator's own text takes four."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool.
+
+        Raises:
+            ToolError: the tool failed, or an argument is missing or of the wrong type.
+        """
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as exc:
+            if isinstance(exc.__cause__, ValidationError):
+                raise ToolError(wrong_arguments(exc.__cause__)) from exc
+            raise
+
+
 def build_server(search: SearchService, visit: VisitService) -> MCPServer:
     """A server with `web_search` and `web_visit` on the given services."""
-    server = MCPServer(
+    server = _Server(
         "seekling",
         title="Seekling web search",
         version=__version__,

@@ -94,6 +94,43 @@ def test_http_clients_are_built_in_the_composition_root(package: str) -> None:
     }
 
 
+def test_pages_come_through_the_guard_only() -> None:
+    others = ("requests", "urllib.request", "urllib3", "aiohttp", "http.client", "pycurl", "httpx2")
+    assert importers_of("mcp_server", *others) == set()
+    # Whoever dials, or speaks HTTP below httpx, is part of the guard.
+    assert importers_of("mcp_server", "httpcore", "h11") <= {
+        "mcp_server.app",  # names the type of the guarded dial that it hands to the browser
+        "mcp_server.visit.browser.browser",
+        "mcp_server.visit.browser.guarded_proxy",
+        "mcp_server.visit.fetching.answer_start",
+        "mcp_server.visit.fetching.dial",
+        "mcp_server.visit.fetching.proxy",
+        "mcp_server.visit.fetching.transport",
+    }
+
+
+def test_the_page_client_is_used_by_fetch_alone() -> None:
+    """Another caller would follow redirects, or read a body, without judging it."""
+    verbs = {"get", "post", "put", "head", "request", "stream", "send", "build_request"}
+    users = {
+        name_of(path)
+        for path in modules("mcp_server/visit", "mcp_server/extract", "mcp_server/tools")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in verbs
+        and ast.unparse(node.value).rpartition(".")[2].strip("_") == "http"
+    }
+    assert users == {
+        "mcp_server.visit.fetching.fetch",
+        "mcp_server.visit.browser.guarded_proxy",  # its `_http` is h11, towards the browser
+    }
+
+
+def test_nothing_is_unpickled() -> None:
+    loaders = ("pickle", "marshal", "shelve", "dill", "joblib", "diskcache", "yaml")
+    assert importers_of("mcp_server", *loaders) == set()
+
+
 @pytest.mark.parametrize("path", modules(*PACKAGES), ids=name_of)
 def test_modules_and_functions_stay_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -49,6 +49,7 @@ _DECLARED_TYPES = {
     ".htm": "text/html",
     ".html": "text/html",
     ".xhtml": "application/xhtml+xml",
+    ".txt": "text/plain",
     ".md": "text/markdown",
     ".csv": "text/csv",
     ".tsv": "text/tab-separated-values",
@@ -68,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigError("both FILE and --batch are given", hint="name one of them")
         if options.out is None:
             raise ConfigError("--out FILE.jsonl is missing", hint="say where the lines go")
+        if str(options.out) == "-":
+            raise ConfigError("--out - would be a file of that name", hint="use /dev/stdout")
         return _read_folder(options)
     if options.file is None:
         raise ConfigError("no file is named", hint="name a FILE, or use --batch DIR")
@@ -89,12 +92,12 @@ def _read_file(options: argparse.Namespace) -> int:
     finally:
         reader.close()
     told = _told(reading, info)
-    if options.json:
-        print(json.dumps(told, ensure_ascii=False))
-        return 0
     if not told["markdown"]:
         raise _no_text(reading.extracted)
-    print(_as_text(told))
+    if options.json:
+        print(json.dumps({"id": _id_of(Path(name)), **told}, ensure_ascii=False))
+    else:
+        print(_as_text(told))
     return 0
 
 

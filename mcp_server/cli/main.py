@@ -42,6 +42,7 @@ SETTINGS = (
     ("--robots", "POLICY", "ignore or respect robots.txt of the sites (ignore)"),
     ("--page-cache", "FILE", "keep pages in this SQLite file too, between runs and processes"),
     ("--browser", "B", "render pages that need JavaScript: off, auto, or a Chromium's path (off)"),
+    ("--semantic", "S", "choose passages with a small embedding model: off or on (off)"),
     ("--visit-seconds", "S", "longest time for one visit (20)"),
     ("--max-page-bytes", "N", "longest page after decompression (20,000,000)"),
     ("--max-visits", "N", "pages fetched at the same time (16)"),

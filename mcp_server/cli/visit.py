@@ -11,15 +11,14 @@ from mcp_server.cli.settings import load_settings
 from mcp_server.config import ServerConfig
 from mcp_server.errors import ConfigError
 from mcp_server.tools import render
-from mcp_server.visit.reading.excerpt import Wanted, read
+from mcp_server.visit.reading.excerpt import Excerpt, Wanted, read
 from mcp_server.visit.types import DEFAULT_MAX_CHARS, MAX_MAX_CHARS, Page
 
 
 def run(options: argparse.Namespace) -> int:
     """Read a piece of a page and print it."""
     wanted = _wanted(options)
-    page = anyio.run(_page, load_settings(options), options.url, options.raw)
-    excerpt = read(page.text, wanted)
+    page, excerpt = anyio.run(_read, load_settings(options), options.url, wanted, options.raw)
     if options.json:
         told = asdict(page) | {"total_chars": len(page.text)} | asdict(excerpt)
         print(json.dumps(told, ensure_ascii=False))
@@ -50,6 +49,9 @@ def _wanted(options: argparse.Namespace) -> Wanted:
     )
 
 
-async def _page(config: ServerConfig, url: str, raw: bool) -> Page:
+async def _read(config: ServerConfig, url: str, wanted: Wanted, raw: bool) -> tuple[Page, Excerpt]:
     async with open_services(config) as services:
-        return await (services.visit.source(url) if raw else services.visit.page(url))
+        if not raw:
+            return await services.visit.read(url, wanted)
+        page = await services.visit.source(url)
+        return page, read(page.text, wanted)

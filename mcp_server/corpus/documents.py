@@ -185,8 +185,8 @@ def _read_page(path: Path, relative: Path, base: str) -> Document:
 
 def _read_html(body: bytes, url: str) -> tuple[str, str, tuple[Link, ...]]:
     # The HTML reader is heavy to import and only some corpora hold HTML.
+    from mcp_server.extract.html.webpage import read_webpage
     from mcp_server.extract.inline_links import take_out_links
-    from mcp_server.extract.webpage import read_webpage
     from mcp_server.visit.media_type import sniff
     from mcp_server.visit.types import Resource
 

@@ -89,7 +89,6 @@ def _written(
     return Extracted(
         title=title,
         text="\n\n".join(block for block in blocks if block),
-        has_inline_links=True,
         metadata=Metadata(
             language=language.strip()[:35],
             published=max((item.date[:10] for item in items), default=""),

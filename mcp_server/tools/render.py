@@ -46,21 +46,24 @@ def page_text(page: Page, excerpt: Excerpt, *, mark: str, with_links: bool) -> s
         mark: from `new_mark`; tells the page's own words from ours.
         with_links: also list the links that stand in the piece.
     """
-    sections = ["\n".join(_header(page, excerpt))]
+    sections = [_harmless("\n".join(_header(page, excerpt)))]
     if excerpt.text:
-        # A page cannot guess the mark, but may imitate one: that costs it the bracket.
-        text = _MARK_IN_TEXT.sub("‹", excerpt.text)
-        sections.append(f"<{mark}>\n{text}\n</{mark}>")
+        sections.append(f"<{mark}>\n{_harmless(excerpt.text)}\n</{mark}>")
     if excerpt.how_to_go_on:
         sections.append(f"[{excerpt.how_to_go_on}]")
     if with_links:
-        sections.append(_links_text(page, excerpt))
+        sections.append(_harmless(_links_text(page, excerpt)))
     return "\n\n".join(sections)
 
 
 def new_mark() -> str:
     """A name for the marks around one page's text that no page can know beforehand."""
     return f"{_MARK}-{secrets.token_hex(6)}"
+
+
+def _harmless(text: str) -> str:
+    """A page cannot guess the mark, but may imitate one: that costs it the bracket."""
+    return _MARK_IN_TEXT.sub("‹", text)
 
 
 def _header(page: Page, excerpt: Excerpt) -> list[str]:
@@ -95,16 +98,20 @@ def _links_text(page: Page, excerpt: Excerpt) -> str:
         f"{number}. {link.text} {link.url}" for number, link in enumerate(here[:MAX_LINKS], 1)
     )
     more = len(here) - MAX_LINKS
-    return f"Links in this part:\n{listed}" + (f"\n… and {more} more" if more > 0 else "")
+    rest = f"\n… and {more} more: ask for smaller parts to see all" if more > 0 else ""
+    return f"Links in this part:\n{listed}{rest}"
 
 
 def failure_text(error: SeeklingServerError) -> str:
-    """What failed, whether the same call can help later, what else to try."""
+    """What failed, what to do instead, whether the same call can help later; all in one line."""
     if isinstance(error, NoProviderAnswered):
         return _search_failure_text(error)
-    again = "The same call may work later" if error.retryable else "Do not repeat the same call"
-    parts = [str(error), again, error.hint]
-    return ". ".join(part.rstrip(".") for part in parts if part) + "."
+    parts = [error.hint or ("try again later" if error.retryable else "try another result")]
+    if not error.retryable:
+        parts.append("do not repeat the same call")
+    sentences = [" ".join(str(error).split())]
+    sentences += (f"{part[:1].upper()}{part[1:]}" for part in parts)
+    return ". ".join(sentence.rstrip(".") for sentence in sentences) + "."
 
 
 def _search_failure_text(error: NoProviderAnswered) -> str:

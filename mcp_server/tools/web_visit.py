@@ -3,18 +3,22 @@
 from typing import Annotated
 
 import anyio
-import anyio.to_thread
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent
 from pydantic import AliasChoices, BeforeValidator, Field
 
+from mcp_server.clean import clean_line
 from mcp_server.errors import SeeklingServerError
 from mcp_server.tools import render
-from mcp_server.tools.arguments import one_or_several, optional_text, whole_number
-from mcp_server.visit.reading.excerpt import Excerpt, Wanted, read
+from mcp_server.tools.arguments import (
+    one_or_several,
+    optional_flag,
+    optional_text,
+    whole_number,
+)
+from mcp_server.visit.reading.excerpt import Excerpt, Wanted
 from mcp_server.visit.service import VisitService
 from mcp_server.visit.types import DEFAULT_MAX_CHARS, MAX_MAX_CHARS, Page
-from mcp_server.visit.urls import split_urls
+from mcp_server.visit.urls import repair_url, split_urls
 
 MAX_URLS = 5
 """Pages read by one call."""
@@ -28,7 +32,7 @@ DESCRIPTION = (
 PAGES_META = "seekling/pages"
 """Key of the result's `_meta` that tells programs which pages were read; models do not see it."""
 
-_SMALL_CHARS = 50_000
+_MAX_SHOWN_URL_CHARS = 500
 
 Urls = Annotated[
     str,
@@ -46,7 +50,7 @@ Query = Annotated[
 ]
 Section = Annotated[
     str,
-    Field(description="A heading or its number: only that section. 'list' lists all headings."),
+    Field(description="Only this section: a heading, a number, or 'pages 3-5'. 'list' lists them."),
     BeforeValidator(optional_text),
 ]
 Start = Annotated[
@@ -64,7 +68,9 @@ MaxTokens = Annotated[
     Field(description="The same in tokens; 0 for no bound.", ge=0, le=MAX_TOKENS),
     BeforeValidator(whole_number(0, MAX_TOKENS, 0)),
 ]
-Links = Annotated[bool, Field(description="Also list the links in it.")]
+Links = Annotated[
+    bool, Field(description="Also list the links in it."), BeforeValidator(optional_flag)
+]
 
 
 async def web_visit(
@@ -72,13 +78,12 @@ async def web_visit(
 ) -> CallToolResult:
     """Read a piece of each page; several pages are fetched together.
 
-    Raises:
-        ToolError: no page could be read; the text tells the model what failed, whether to retry
-            and what else to try.
+    When no page could be read, the result is an error whose text tells the model what failed,
+    whether to retry and what else to try.
     """
-    listed = list(dict.fromkeys(split_urls(urls))) or [urls]
+    listed = _each_once(split_urls(urls))
     if len(listed) > MAX_URLS:
-        raise ToolError(f"{len(listed)} URLs in one call: ask for at most {MAX_URLS} at a time.")
+        return _failure(f"{len(listed)} URLs in one call: ask for at most {MAX_URLS} at a time.")
     wanted = _shared(wanted, len(listed))
     outcomes: list[tuple[Page, Excerpt] | SeeklingServerError] = [
         SeeklingServerError("the page was not read")
@@ -86,8 +91,7 @@ async def web_visit(
 
     async def visit(index: int, url: str) -> None:
         try:
-            page = await service.page(url)
-            outcomes[index] = (page, await read_in_time(page.text, wanted))
+            outcomes[index] = await service.read(url, wanted)
         except SeeklingServerError as exc:
             outcomes[index] = exc
 
@@ -97,11 +101,12 @@ async def web_visit(
     return _result(listed, outcomes, links=links)
 
 
-async def read_in_time(text: str, wanted: Wanted) -> Excerpt:
-    """Read a piece of a text, in a thread when it is long enough to hold other calls up."""
-    if len(text) <= _SMALL_CHARS:
-        return read(text, wanted)
-    return await anyio.to_thread.run_sync(read, text, wanted)
+def _each_once(urls: list[str]) -> list[str]:
+    """The URLs without those that name the same page again."""
+    by_page: dict[str, str] = {}
+    for url in urls:
+        by_page.setdefault((repair_url(url) or url).partition("#")[0], url)
+    return list(by_page.values())
 
 
 def _shared(wanted: Wanted, pages: int) -> Wanted:
@@ -123,13 +128,14 @@ def _result(
 ) -> CallToolResult:
     failures = [outcome for outcome in outcomes if isinstance(outcome, SeeklingServerError)]
     if len(failures) == len(outcomes) == 1:
-        raise ToolError(render.failure_text(failures[0])) from failures[0]
+        return _failure(render.failure_text(failures[0]))
     blocks: list[str] = []
     pages: list[dict[str, object]] = []
     mark = render.new_mark()
     for url, outcome in zip(urls, outcomes, strict=True):
         if isinstance(outcome, SeeklingServerError):
-            blocks.append(f"URL: {url}\nError: {render.failure_text(outcome)}")
+            shown = clean_line(url, _MAX_SHOWN_URL_CHARS)
+            blocks.append(f"URL: {shown}\nError: {render.failure_text(outcome)}")
         else:
             page, excerpt = outcome
             blocks.append(render.page_text(page, excerpt, mark=mark, with_links=links))
@@ -138,8 +144,13 @@ def _result(
         blocks = [f"Page {n} of {len(blocks)}\n{block}" for n, block in enumerate(blocks, 1)]
     text = "\n\n".join(blocks)
     if not pages:
-        raise ToolError(text)
+        return _failure(text)
     return CallToolResult(content=[TextContent(type="text", text=text)], _meta={PAGES_META: pages})
+
+
+def _failure(text: str) -> CallToolResult:
+    # Not a ToolError: the SDK would put words of its own before it.
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
 def _meta(page: Page, excerpt: Excerpt) -> dict[str, object]:

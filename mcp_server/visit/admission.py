@@ -44,7 +44,6 @@ class VisitSlots:
             max_waiting: further visits that wait for their turn; the next one is refused.
             min_interval_seconds: between the starts of two visits to one host.
         """
-        self._max_visits = max_visits
         self._visits_per_host = visits_per_host
         self._max_waiting = max_waiting
         self._min_interval_seconds = min_interval_seconds
@@ -70,7 +69,7 @@ class VisitSlots:
         """
         state = self._host(host.lower().removesuffix("."))
         if len(self._waiting) >= self._max_waiting and self._would_wait(state):
-            reason = f"busy: {self._max_visits} visits are under way and more are waiting"
+            reason = "busy: too many other visits are under way or waiting"
             raise FetchError(host, reason, retryable=True, hint="try again in a moment")
         ticket = object()
         self._waiting.add(ticket)

@@ -25,7 +25,6 @@ _XLSX = _OFFICE + "spreadsheetml.sheet"
 _EXCEL = "application/vnd.ms-excel"
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF-", "application/pdf"),
     (b"%!PS", "application/postscript"),
     (b"{\\rtf", "application/rtf"),
     (b"\x89PNG\r\n", "image/png"),
@@ -140,11 +139,12 @@ _TSV_TYPES = ("text/tab-separated-values", "text/tsv", "text/x-tsv")
 _MARKDOWN_TYPES = ("text/markdown", "text/x-markdown", "text/vnd.daringfireball.markdown")
 
 _HTML_START = re.compile(rb"<(?:!doctype\s{1,9}html|html|head|body)[\s>]", re.I)
-_HTML_FRAGMENT_START = re.compile(
-    rb"<(?:script|style|title|meta|link|iframe|h[1-6]|div|section|article|main|header|nav|table|p|a|"
-    rb"b|br|ul|ol|span|font|center|form|pre|!doctype)[\s>/]",
-    re.I,
+_HTML_NAMES = (
+    rb"script|style|title|meta|link|iframe|h[1-6]|div|section|article|main|header|nav|table|p|a|"
+    rb"b|br|ul|ol|span|font|center|form|pre"
 )
+_HTML_FRAGMENT_START = re.compile(rb"<(?:" + _HTML_NAMES + rb"|!doctype)[\s>/]", re.I)
+_HTML_NAME = re.compile(rb"html|head|body|frameset|svg|" + _HTML_NAMES)
 _JSON_START = re.compile(rb"\{\s{0,99}[\"}]|\[\s{0,99}(?:[\[{\"\]]|-?\d|true|false|null)")
 _BEFORE_ROOT = re.compile(
     rb"\s+|<\?[^>]{0,4000}>|<!--(?:[^-]|-(?!->)){0,4000}-->|<!doctype[^>\[]{0,1000}"
@@ -196,6 +196,8 @@ def _binary_type(body: bytes, declared: str, label: str) -> str:
     for magic, media_type in _SIGNATURES:
         if head.startswith(magic):
             return _matroska_type(head) if media_type == "video/x-matroska" else media_type
+    if _is_pdf(head, declared):
+        return "application/pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_type(body)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
@@ -212,6 +214,12 @@ def _binary_type(body: bytes, declared: str, label: str) -> str:
         return "application/pdf"  # readers accept it behind a kilobyte of junk
     is_text_type = declared.startswith("text/") or declared.endswith(("json", "xml", "script"))
     return _UNKNOWN if is_text_type else declared or _UNKNOWN
+
+
+def _is_pdf(head: bytes, declared: str) -> bool:
+    """Whether it starts as a PDF, or is called one and starts within a kilobyte of junk."""
+    start = head.find(b"%PDF-")
+    return start >= 0 and (declared == "application/pdf" or not head[:start].strip())
 
 
 def _is_text(body: bytes, label: str) -> bool:
@@ -258,7 +266,7 @@ def _text_type(body: bytes, declared: str) -> str:
     head = _leading_text(body)
     if declared in ("text/html", "application/xhtml+xml"):
         is_json = _JSON_START.match(head) and body.rstrip()[-1:] in (b"}", b"]")
-        return _json_kind(body, head) if is_json else _feed_kind(head) or declared
+        return _json_kind(body, head) if is_json else _markup_kind(head) or declared
     is_xml_like = declared.endswith(("/xml", "+xml"))
     if _is_html_document(head) and (is_xml_like or not declared.startswith("text/")):
         return "text/html"  # error and login pages come under any type
@@ -301,6 +309,15 @@ def _leading_text(body: bytes) -> bytes:
     if codec:
         head = head.decode(codec, "ignore").lstrip("\ufeff").encode("utf-8", "ignore")
     return head.lstrip().lower()
+
+
+def _markup_kind(head: bytes) -> str:
+    """The type of XML that is not HTML, though the header says so; "" where it may well be."""
+    feed = _feed_kind(head)
+    if feed or not head.startswith(b"<?xml"):
+        return feed
+    root = _root_name(head)
+    return "" if not root or _HTML_NAME.fullmatch(root) else "application/xml"
 
 
 def _is_html_document(head: bytes) -> bool:

@@ -20,6 +20,8 @@ from mcp_server.visit.cache.page_cache import PageCache, cache_key
 from mcp_server.visit.fetching.fetch import FetchLimits, fetch
 from mcp_server.visit.guard import Policy, check_url
 from mcp_server.visit.media_type import is_text, sniff
+from mcp_server.visit.reading.excerpt import Excerpt, Wanted, read
+from mcp_server.visit.reading.passages import Similarity
 from mcp_server.visit.robots import Robots
 from mcp_server.visit.types import Link, Metadata, Page, PageSource, Resource
 
@@ -35,6 +37,8 @@ _MAX_TITLE_CHARS = 300
 _MAX_FACT_CHARS = 120
 _MAX_NOTE_CHARS = 300
 _MAX_URL_CHARS = 4_096
+_SMALL_CHARS = 50_000
+"""Longer texts are cleaned and searched in a thread, so that other calls need not wait."""
 _HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -52,6 +56,8 @@ class VisitParts:
     """Asked before each fetch; None ignores robots.txt."""
     browser: Browser | None = None
     """Renders pages that need JavaScript; None says that they do."""
+    similarity: Similarity | None = None
+    """Helps to choose the passages that answer a query; may be slow."""
     sources: Sequence[PageSource] = ()
     """Asked first, in this order."""
 
@@ -83,6 +89,18 @@ class VisitService:
         found = await self._from_sources(url)
         return found or await self._from_web(url)
 
+    async def read(self, url: str, wanted: Wanted) -> tuple[Page, Excerpt]:
+        """Read a page and take from it what is wanted.
+
+        Raises:
+            SeeklingServerError: as `page`; or the page does not have what is wanted.
+        """
+        page = await self.page(url)
+        similarity = self._parts.similarity if wanted.query else None
+        if len(page.text) <= _SMALL_CHARS and similarity is None:
+            return page, read(page.text, wanted)
+        return page, await anyio.to_thread.run_sync(read, page.text, wanted, similarity)
+
     async def source(self, url: str) -> Page:
         """Fetch a page and give its source as text, without reading it.
 
@@ -93,7 +111,9 @@ class VisitService:
         info = await anyio.to_thread.run_sync(sniff, resource)
         if not is_text(info.media_type):
             raise UnsupportedMediaType(url, info.media_type, len(resource.body))
-        text = clean(resource.body.decode(info.charset, "replace"))
+        text = await anyio.to_thread.run_sync(
+            lambda: clean(resource.body.decode(info.charset, "replace"))
+        )
         return Page(
             url=url, final_url=resource.final_url, title="", text=text, media_type=info.media_type
         )
@@ -181,7 +201,10 @@ class VisitService:
         if extracted.needs_javascript and browser is not None and may_render:
             rendered = await browser.render(resource.final_url, deadline_seconds=left)
             return await self._read(url, rendered, end, may_render=False)
-        return _page(url, resource, info.media_type, extracted), extracted
+        if len(extracted.text) <= _SMALL_CHARS:
+            return _page(url, resource, info.media_type, extracted), extracted
+        page = await anyio.to_thread.run_sync(_page, url, resource, info.media_type, extracted)
+        return page, extracted
 
 
 def _variants(url: str) -> Iterator[str]:

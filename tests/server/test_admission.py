@@ -79,7 +79,7 @@ async def test_a_visit_beyond_the_queue_is_refused_and_can_be_tried_again() -> N
             await crowd.come(*names, host=lambda name: f"{name}.example.com")
             assert len(crowd.inside) == 16
             assert crowd.refused == []
-            with pytest.raises(FetchError, match="busy: 16 visits are under way") as caught:
+            with pytest.raises(FetchError, match="busy: too many other visits") as caught:
                 async with slots.visit("other.example.com"):
                     pass
             assert caught.value.retryable

@@ -1,5 +1,8 @@
 """What never leaves the server."""
 
+import threading
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +19,12 @@ from mcp_server.clean import clean, clean_line
         ("safe\u202egnp.exe", "safegnp.exe"),
         ("zero\u200bwidth\ufeff", "zerowidth"),
         ("tag\U000e0041\U000e0042", "tag"),
+        ("filler\u3164\u034f\u180e", "filler"),
+        ("☎\ufe0f sign\ufe01\ufe02\ufe01", "☎\ufe0f sign"),
+        ("!\ufe00\ufe01[x](y)", "! [x](y)"),
         ("half\ud800\udc00", "half"),
-        ("![x](http://evil/?q=1)", "[x](http://evil/?q=1)"),
-        ("!!![x](y)", "[x](y)"),
+        ("![x](http://evil/?q=1)", "! [x](http://evil/?q=1)"),
+        ("!!![x](y)", "!!! [x](y)"),
         ("a\r\nb\rc", "a\nb\nc"),
         ("a  \n\n\n\n b ", "a\n\n b"),
         ("a\u00a0b\tc", "a b\tc"),
@@ -52,6 +58,45 @@ def test_a_line_is_one_line_within_its_bound(text: str, max_chars: int) -> None:
 def test_a_long_line_is_cut_at_a_word() -> None:
     assert clean_line("one two  three\nfour", 17) == "one two three…"
     assert clean_line("one two three", 13) == "one two three"
+
+
+BLOCK_CHARS = 256 * 1024
+
+
+@pytest.mark.parametrize("before", range(5))
+@pytest.mark.parametrize(
+    ("dirty", "expected"),
+    [
+        ("a!![b", "a!! [b"),
+        ("a \n\n \n\nb", "a\n\nb"),
+        ("a   b", "a   b"),
+        ("a\ufe01\ufe02b", "ab"),
+        ("a!\u200b[b", "a! [b"),
+    ],
+)
+def test_a_long_text_is_cleaned_alike_wherever_it_is_cut(
+    dirty: str, expected: str, before: int
+) -> None:
+    filler = "x" * (BLOCK_CHARS - before)
+    assert clean(filler + dirty + filler) == filler + expected + filler
+
+
+def test_a_long_text_keeps_nobody_waiting() -> None:
+    latest, stop = [time.monotonic()], threading.Event()
+    gaps: list[float] = []
+
+    def watch() -> None:
+        while not stop.wait(0.002):
+            now = time.monotonic()
+            gaps.append(now - latest[0])
+            latest[0] = now
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    clean("![" * 2_000_000 + " \n" * 1_000_000)
+    stop.set()
+    watcher.join()
+    assert max(gaps) < 0.5
 
 
 @pytest.mark.parametrize("text", ["!" * 500_000, "\n" * 500_000, " " * 500_000, "![" * 250_000])

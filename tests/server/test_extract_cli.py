@@ -55,7 +55,7 @@ def test_json_tells_everything_about_a_document_from_stdin() -> None:
     )
     told = json.loads(done.stdout)
     assert done.returncode == 0
-    assert told["url"] == "https://example.com/a/b"
+    assert (told["id"], told["url"]) == ("-", "https://example.com/a/b")
     assert told["title"] == "A page"
     assert told["markdown"].startswith("# Heading")
     assert "Some text with a" in told["text"]
@@ -129,6 +129,7 @@ def test_a_bomb_is_an_error_of_its_own_line(tmp_path: Path) -> None:
     [
         ([], 2, "no file is named"),
         (["--batch", "."], 2, "--out FILE.jsonl is missing"),
+        (["--batch", ".", "--out", "-"], 2, "--out - would be a file of that name"),
         (["x", "--batch", ".", "--out", "y"], 2, "both FILE and --batch are given"),
         (["x", "--out", "y"], 2, "--out is for --batch only"),
         (["missing"], 1, "cannot read missing: No such file or directory"),
@@ -153,13 +154,15 @@ def test_what_cannot_be_done_is_one_line(
     assert captured.err.count("\n") == 1
 
 
-def test_a_page_without_text_is_an_error_for_people(
+def test_a_page_without_text_is_an_error_for_people_and_programs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.html"
     page.write_text("<!doctype html><title>Nothing</title>")
     assert main(["extract", str(page)]) == 1
     assert "no readable text" in capsys.readouterr().err
+    assert main(["extract", str(page), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["type"] == "ExtractionError"
 
 
 def test_ctrl_c_ends_a_batch_and_its_children(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_rss_is_a_title_and_items_with_date_link_and_summary() -> None:
     found = read(RSS)
     assert (found.title, found.metadata.language) == ("News & Views", "en-gb")
     assert found.metadata.published == "2021-09-06"
-    assert found.has_inline_links
+    assert not found.has_inline_links  # a reader nearly always opens one of the items
     assert found.text.split("\n") == [
         "All of it",
         "",

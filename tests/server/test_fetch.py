@@ -1,6 +1,7 @@
 """Downloading within limits."""
 
 import sys
+import time
 import zlib
 from collections.abc import Mapping
 
@@ -197,6 +198,41 @@ async def test_a_redirect_with_a_space_is_followed() -> None:
 async def test_a_header_bomb_is_refused() -> None:
     bomb = raw(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"a" * 400_000 + b"\r\n\r\n")
     assert "malformed HTTP reply" in str(await failure(bomb))
+
+
+async def test_many_headers_cost_no_more_than_few() -> None:
+    names = "".join(f"{number:x}:\r\n" for number in range(11_500))
+    cookies = f"Set-Cookie: a=b\r\nSet-Cookie2: {'a,' * 40_000}\r\n"
+    for lines in (names, cookies):
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{lines}\r\n"
+        started = time.process_time()
+        resource, _ = await resource_of({"/": raw(head.encode() + b"<p>hi")})
+        assert resource.body == b"<p>hi"
+        assert time.process_time() - started < 1
+
+
+async def test_interim_answers_without_end_are_refused() -> None:
+    async def flood(stream: SocketStream) -> None:
+        while True:
+            await stream.send(b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 500)
+
+    assert str(await failure(flood)) == "the site sends headers without end"
+
+
+async def test_a_few_interim_answers_are_passed_over() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" * 10
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nread"
+    resource, _ = await resource_of({"/": raw(hints + answer)})
+    assert resource.body == b"read"
+
+
+async def test_a_page_in_pieces_of_a_byte_is_refused() -> None:
+    async def crumbs(stream: SocketStream) -> None:
+        await stream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await stream.send(b"1\r\na\r\n" * 5_000)
+
+    assert "too many small pieces" in str(await failure(crumbs))
 
 
 async def test_a_tls_handshake_without_an_answer_ends_at_the_deadline() -> None:

@@ -61,3 +61,9 @@ def test_an_empty_text_has_one_empty_part() -> None:
 def test_a_part_outside_of_the_text_is_an_error(start: int, max_chars: int) -> None:
     with pytest.raises(FetchError):
         cut("hello", start, max_chars)
+
+
+def test_a_heading_goes_with_the_text_below_it() -> None:
+    text = "a" * 180 + "\n\n## Trade\n\n### Salt\n\n" + "Salt was dear. " * 20
+    assert cut(text, 0, 204).text == "a" * 180 + "\n\n"
+    assert cut(text, 182, 204).text.startswith("## Trade\n\n### Salt\n\nSalt was dear.")

@@ -1,5 +1,7 @@
 """What of a page the reader gets."""
 
+import re
+
 import pytest
 
 from mcp_server.errors import FetchError
@@ -22,6 +24,21 @@ def test_the_headings_are_listed_on_request() -> None:
     assert "section=" in excerpt.how_to_go_on
 
 
+def test_a_long_list_of_headings_is_read_in_parts() -> None:
+    page = "".join(f"# Heading {number} {'x' * 300}\n\nText.\n\n" for number in range(50))
+    listed, start = "", 0
+    while True:
+        excerpt = read(page, Wanted(section="list", start=start, max_chars=1_000))
+        listed += excerpt.text
+        if "goes on" not in excerpt.how_to_go_on:
+            break
+        start = int(excerpt.how_to_go_on.rpartition("=")[2])
+    lines = listed.splitlines()
+    assert [line.partition(".")[0] for line in lines] == [str(n) for n in range(1, 51)]
+    assert max(map(len, lines)) < 200
+    assert read(page, Wanted(section=lines[7])).text.startswith("# Heading 7 ")
+
+
 def test_a_long_section_is_read_in_parts_to_its_end_and_no_further() -> None:
     text, start = "", 0
     while True:
@@ -36,6 +53,14 @@ def test_passages_tell_their_headings_and_where_they_come_from() -> None:
     excerpt = read(PAGE, Wanted(query="second", max_chars=400))
     assert excerpt.text.startswith("[…] Two (from ")
     assert "without query" in excerpt.how_to_go_on
+
+
+def test_each_gap_in_a_page_without_headings_tells_where_the_text_goes_on() -> None:
+    page = "\n\n".join(f"Record {n}. " + "Filler words here. " * 40 for n in range(9))
+    excerpt = read(page, Wanted(query="3 or 7", max_chars=2_000))
+    told = re.findall(r"^\[…\] \(from ([\d,]+)\):$", excerpt.text, re.MULTILINE)
+    starts = [int(start.replace(",", "")) for start in told]
+    assert [page[start : start + 9] for start in starts] == ["Record 3.", "Record 7."]
 
 
 def test_a_query_without_an_answer_gives_the_beginning_and_says_so() -> None:

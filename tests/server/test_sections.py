@@ -1,5 +1,7 @@
 """Sections of a page."""
 
+import re
+
 import pytest
 
 from mcp_server.errors import FetchError
@@ -63,6 +65,11 @@ def test_a_section_reaches_to_the_next_heading_of_its_level() -> None:
         ("middle", "Middle Ages"),
         ("econ", "Economy"),
         ("0", "(before the first heading)"),
+        ("2.", "History"),
+        ("section 2", "History"),
+        ("2. History (47 characters)", "History"),
+        ("KRAKOW", "Kraków"),
+        ("krako", "Kraków"),
     ],
 )
 def test_a_section_is_found_by_number_heading_or_a_part_of_it(wanted: str, same_as: str) -> None:
@@ -78,6 +85,33 @@ def test_pages_of_a_pdf_are_asked_for_by_number_or_range() -> None:
     assert section_text("page 2", page) == "## Page 2\n\nText 2.\n\n"
     assert section_text("pages 3-5", page).count("Text") == 3
     assert "Text 12" in section_text("p. 12", page)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "texts"),
+    [
+        ("pages 2 to 4", [2, 4]),  # the third page has no text
+        ("page 4-page 5", [4, 5]),
+        ("pages 4–99", [4, 5]),
+        ("Pages 1 and 2", [1, 2]),
+    ],
+)
+def test_of_a_range_of_pages_comes_what_there_is(wanted: str, texts: list[int]) -> None:
+    page = "".join(f"## Page {number}\n\nText {number}.\n\n" for number in (1, 2, 4, 5))
+    found = section_text(wanted, page)
+    assert [int(number) for number in re.findall(r"Text (\d)", found)] == texts
+
+
+def test_slides_are_asked_for_by_their_own_numbers() -> None:
+    page = "Lead.\n\n# Talk\n\n## Slide 1: Start\n\nA.\n\n## Slide 2: End\n\nB."
+    assert section_text("slide 2", page) == "## Slide 2: End\n\nB."
+    assert section_text("slides 1-2", page) == page[page.index("## Slide 1") :]
+
+
+def test_underlined_headings_are_headings() -> None:
+    page = "Guide\n=====\n\nText.\n\nSetup\n-----\n\nMore.\n\n| a |\n| --- |\n\nlast\n\n---\n"
+    assert [section.heading for section in find_sections(page)] == ["Guide", "Setup"]
+    assert section_text("setup", page).startswith("Setup\n-----\n\nMore.")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ def test_json_lines_stay_lines() -> None:
 def test_xml_becomes_an_outline_of_its_elements() -> None:
     text = """<?xml version="1.0"?><!-- by hand -->
     <shop xmlns="urn:x" xmlns:a="urn:a" open="yes"><title>Shop &amp; Co</title>
-      <a:item a:id="7" size=""><name>Tea</name><price currency="EUR">3</price><empty/></a:item>
+      <a:item a:id="7" size=""><name>Tea</name><empty/>
+        <unitPrice currency="EUR">3</unitPrice></a:item>
       <note>Mixed <b>text</b> stays <![CDATA[<together>]]>.</note></shop>"""
     found = read(text, "application/xml")
     assert found.title == "Shop & Co"
@@ -88,7 +89,7 @@ def test_xml_becomes_an_outline_of_its_elements() -> None:
         " title: Shop & Co",
         " item (id=7)",
         "  name: Tea",
-        "  price (currency=EUR): 3",
+        "  unitPrice (currency=EUR): 3",
         " note: Mixed text stays <together>.",
     ]
 

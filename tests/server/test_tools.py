@@ -192,6 +192,36 @@ async def test_a_url_that_may_not_be_visited_is_an_error_that_says_what_next(
     assert "Do not repeat the same call" in text_of(result)
 
 
+async def test_arguments_are_taken_as_models_write_them(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(("query", "section", "start", "max_chars", "max_tokens", "links"))
+    result = await call(tmp_path, "web_visit", {"url": "https://facts.example/voss", **nothing})
+    assert "engineer born in Ostrelund" in page_text_of(result)
+    arguments = {
+        "url": "https://facts.example/ostrelund",
+        "query": ["Serrin", "river"],
+        "max_chars": "1,000",
+    }
+    result = await call(tmp_path, "web_visit", arguments)
+    assert "The river Serrin flows" in page_text_of(result)
+
+
+async def test_an_error_is_one_line_of_sentences(tmp_path: Path) -> None:
+    result = await call(tmp_path, "web_visit", {"url": "corpus://facts/none"})
+    assert text_of(result) == (
+        "no such document in the local index."
+        " Use a URL from the search results. Do not repeat the same call."
+    )
+
+
+async def test_a_page_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    urls = (
+        "https://facts.example/voss https://facts.example/voss#birth <https://facts.example/voss>"
+    )
+    result = await call(tmp_path, "web_visit", {"url": urls})
+    assert text_of(result).startswith("Title: Mara Voss")
+    assert text_of(result).count("engineer") == 1
+
+
 async def test_each_call_marks_the_page_with_a_name_that_no_page_can_know(tmp_path: Path) -> None:
     marks: set[str] = set()
     for _ in range(3):

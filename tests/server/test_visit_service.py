@@ -83,7 +83,7 @@ async def test_a_page_is_fetched_read_and_cleaned() -> None:
     assert page.url == web.url("/")
     assert page.final_url == web.url("/page")
     assert page.title == "The title"
-    assert page.text == "# Head\n\nText [31m [x](http://evil.example/) next"
+    assert page.text == "# Head\n\nText [31m ! [x](http://evil.example/) next"
     assert page.media_type == "text/html"
     assert page.links == (
         Link(text="next", url=web.url("/next"), position=page.text.index("next")),

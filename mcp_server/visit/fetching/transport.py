@@ -14,6 +14,7 @@ import httpcore
 import httpx
 
 from mcp_server.errors import BlockedUrl, ConfigError, FetchError
+from mcp_server.visit.fetching.answer_start import BoundedStart, BoundedStartBackend
 from mcp_server.visit.fetching.decoder import ACCEPT_ENCODING
 from mcp_server.visit.fetching.dial import Dialler, PinnedBackend
 from mcp_server.visit.fetching.proxy import Proxy, ProxyDial, TunnelBackend, parse_proxy
@@ -112,6 +113,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             raise FetchError(
                 str(request.url), exc.reason, retryable=exc.retryable, hint=exc.hint
             ) from None
+        stream = response.extensions.get("network_stream")
+        if isinstance(stream, BoundedStart):
+            stream.answer_begins()
         return httpx.Response(
             status_code=response.status,
             headers=response.headers,
@@ -179,13 +183,13 @@ class _ProxyPool(httpcore.AsyncHTTPProxy):
             ),
             proxy_headers={b"Proxy-Authorization": proxy.authorization} if proxy.user else {},
             ssl_context=ssl_context,
-            network_backend=dial,
+            network_backend=BoundedStartBackend(dial),
             max_connections=_MAX_CONNECTIONS,
             max_keepalive_connections=_MAX_IDLE_CONNECTIONS,
             keepalive_expiry=_IDLE_SECONDS,
         )
         self._tls = ssl_context
-        self._tunnel = TunnelBackend(dial)
+        self._tunnel = BoundedStartBackend(TunnelBackend(dial))
 
     def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
         if origin.scheme == b"http":
@@ -233,11 +237,23 @@ def _build_pool(
             return _ProxyPool(_dial_of(parsed, resolver, ca_file), ssl_context=ssl_context)
     return httpcore.AsyncConnectionPool(
         ssl_context=ssl_context,
-        network_backend=build_page_backend(policy, resolver=resolver, proxy=proxy, ca_file=ca_file),
+        network_backend=BoundedStartBackend(
+            build_page_backend(policy, resolver=resolver, proxy=proxy, ca_file=ca_file)
+        ),
         max_connections=_MAX_CONNECTIONS,
         max_keepalive_connections=_MAX_IDLE_CONNECTIONS,
         keepalive_expiry=_IDLE_SECONDS,
     )
+
+
+class _NoCookies(http.cookiejar.CookieJar):
+    """Keeps and sends none; a policy that says so would still parse all of them, slowly."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        pass
+
+    def add_cookie_header(self, request: object) -> None:
+        pass
 
 
 def build_page_client(
@@ -273,9 +289,7 @@ def build_page_client(
         transport=GuardedTransport(pool, judge=judge if proxy else None),
         trust_env=False,
         follow_redirects=False,
-        cookies=http.cookiejar.CookieJar(
-            http.cookiejar.DefaultCookiePolicy(allowed_domains=[])  # keeps none
-        ),
+        cookies=_NoCookies(),
         timeout=_TIMEOUT,
         headers={
             "User-Agent": user_agent,

@@ -9,9 +9,10 @@ from mcp_server.visit.reading.budget import chars_within
 _BOUNDARIES = (
     re.compile(r"\n\n+"),
     re.compile(r"\n"),
-    re.compile(r"[.!?…]+[\"'”’)\]]?\s|[。！？]"),
+    re.compile(r"[.!?…؟۔।]+[\"'”’)\]]?\s|[。！？]"),
     re.compile(r"\s"),
 )
+_HEADING = re.compile(r"#{1,6}[ \t]")
 _SEARCHED_SHARE = 0.2
 
 
@@ -71,5 +72,16 @@ def _boundary(text: str, earliest: int, latest: int) -> int:
         for match in pattern.finditer(text, earliest, latest):
             end = match.end()
         if end:
-            return end
+            return _before_headings(text, earliest, end)
     return latest
+
+
+def _before_headings(text: str, earliest: int, end: int) -> int:
+    """The same boundary, or the one before the headings that it would leave without their text."""
+    kept = text[earliest:end]
+    while True:
+        above = kept.rstrip("\n")
+        line_start = above.rfind("\n") + 1
+        if not (line_start and _HEADING.match(above, line_start)):
+            return earliest + len(kept)
+        kept = kept[:line_start]
