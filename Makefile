@@ -70,7 +70,7 @@ check: lint types test ## everything CI runs
 
 lock: setup-dev ## resolve the dependencies again
 	@$(PIP) install --quiet uv
-	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra office --extra browser --extra dev -c requirements.lock"; do \
+	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra office --extra browser --extra semantic --extra dev -c requirements.lock"; do \
 	  set -- $$f; out=$$1; shift; \
 	  $(BIN)/uv pip compile pyproject.toml $$@ --upgrade --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-header --quiet --output-file $$out; done

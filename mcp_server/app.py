@@ -18,6 +18,7 @@ from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.search.providers import PROVIDERS, ProviderMaterials
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import SearchProvider
+from mcp_server.semantic.embedding import Embedder
 from mcp_server.visit.admission import VisitSlots
 from mcp_server.visit.browser.browser import Browser
 from mcp_server.visit.cache.page_cache import PageCache
@@ -144,6 +145,7 @@ async def _open_visits(
         ),
         robots=Robots(fetch_robots) if config.robots == "respect" else None,
         browser=await _open_browser(config, policy, stack),
+        similarity=Embedder().similarities if config.semantic == "on" else None,
         sources=sources,
     )
     return VisitService(parts, limits=limits)

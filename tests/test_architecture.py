@@ -159,7 +159,8 @@ def test_serving_starts_without_what_only_some_calls_need() -> None:
     script = (
         "import sys, mcp_server.app, mcp_server.server;"
         "late = {'ddgs', 'primp', 'lxml', 'selectolax', 'ada_url',"
-        "'protego', 'pypdfium2', 'playwright', 'chardet'};"
+        "'protego', 'pypdfium2', 'playwright', 'chardet',"
+        "'numpy', 'onnxruntime'};"
         "print(*sorted(late & set(sys.modules)))"
     )
     done = subprocess.run(

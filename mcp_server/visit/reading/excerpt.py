@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcp_server.visit.reading.parts import cut
-from mcp_server.visit.reading.passages import Passage, choose_passages
+from mcp_server.visit.reading.passages import Passage, Similarity, choose_passages
 from mcp_server.visit.reading.sections import find_section, find_sections, outline
 from mcp_server.visit.types import DEFAULT_MAX_CHARS
 
@@ -43,14 +43,19 @@ class Excerpt:
     """One sentence; "" when the page is read to its end."""
 
 
-def read(text: str, wanted: Wanted) -> Excerpt:
+def read(text: str, wanted: Wanted, similarity: Similarity | None = None) -> Excerpt:
     """Take from a page's text what is wanted.
+
+    Args:
+        text: the page's text.
+        wanted: which piece of it, and how much.
+        similarity: lets meaning count beside words where there is a query, see `choose_passages`.
 
     Raises:
         FetchError: `start` is outside of the page, or there is no such section.
     """
     if wanted.query.strip():
-        return _passages(text, wanted)
+        return _passages(text, wanted, similarity)
     if wanted.section.strip().lower() in LIST_SECTIONS:
         return _outline(text, wanted)
     if wanted.section.strip():
@@ -94,18 +99,22 @@ def _outline(text: str, wanted: Wanted) -> Excerpt:
             which="it has no headings",
             how_to_go_on="Read it from start=0, or ask with a query",
         )
-    part = cut(outline(sections), 0, wanted.max_chars, max_tokens=wanted.max_tokens)
+    listing = outline(sections)
+    start = wanted.start if wanted.start < len(listing) else 0
+    part = cut(listing, start, wanted.max_chars, max_tokens=wanted.max_tokens)
+    more = f"; the list goes on with section='list' and start={part.end}"
     return Excerpt(
         text=part.text,
         start=0,
         end=0,
-        which=f"its {len(sections)} sections" + ("" if part.is_last else ", the first of them"),
-        how_to_go_on="Call web_visit with section=NUMBER or a heading to read one",
+        which=f"a list of its sections, {len(sections)} in all",
+        how_to_go_on="Call web_visit with section=NUMBER or a heading to read one"
+        + ("" if part.is_last else more),
     )
 
 
-def _passages(text: str, wanted: Wanted) -> Excerpt:
-    choice = choose_passages(text, wanted.query, wanted.max_chars, wanted.max_tokens)
+def _passages(text: str, wanted: Wanted, similarity: Similarity | None) -> Excerpt:
+    choice = choose_passages(text, wanted.query, wanted.max_chars, wanted.max_tokens, similarity)
     if not choice.passages:
         begin = cut(text, 0, wanted.max_chars, max_tokens=wanted.max_tokens)
         return Excerpt(
@@ -133,11 +142,9 @@ def _joined(passages: Sequence[Passage], text: str) -> str:
     headings: tuple[str, ...] = ()
     end = 0
     for passage in passages:
-        if text[end : passage.start].strip() and passage.headings == headings:
-            pieces.append(_GAP)
         if passage.headings and passage.headings != headings:
             pieces.append(f"{_GAP} {' › '.join(passage.headings)} (from {passage.start:,}):")
-        elif not pieces and passage.start:
+        elif text[end : passage.start].strip():
             pieces.append(f"{_GAP} (from {passage.start:,}):")
         headings, end = passage.headings, passage.end
         pieces.append(passage.text.strip("\n"))

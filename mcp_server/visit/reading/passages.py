@@ -4,20 +4,24 @@ Okapi BM25 as in Robertson and Zaragoza, "The Probabilistic Relevance Framework:
 (2009), with the page's own passages as the collection. Words are stemmed, characters of scripts
 that write no spaces are taken in pairs. The headings above a passage count as words of it, since
 they often hold the subject that the text only means.
+
+Where a measure of similarity in meaning is given, the best passages by words, and on a page with
+few of them its first others, are ranked by words and meaning, half and half (measured by
+`tests/bench/passages.py`).
 """
 
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
 
 import Stemmer
 
-from mcp_server.visit.reading.budget import estimate_tokens
+from mcp_server.visit.reading.budget import chars_within, estimate_tokens
 from mcp_server.visit.reading.parts import cut
 from mcp_server.visit.reading.sections import Section, find_sections
 
@@ -25,10 +29,15 @@ PASSAGE_CHARS = 700
 """Passages grow to about this; a longer paragraph is split at sentences."""
 MAX_PASSAGES = 20_000
 """Of a longer page only these are searched."""
+MAX_COMPARED = 30
+"""So many passages at most are compared with the query in meaning, since that takes time."""
 HEADING_LINE_CHARS = 30
 """Taken by marks and positions around a passage, beside its headings' own characters."""
 HEADING_LINE_TOKENS = 20
 """The same in tokens, with headings of usual length."""
+
+Similarity = Callable[[str, Sequence[str]], Sequence[float]]
+"""How near texts are to a query in meaning: one cosine for each, 0 and less for none."""
 
 
 class _WordStemmer(Protocol):
@@ -42,8 +51,14 @@ _MAX_HEADING_SHARE = 0.25
 """Headings that take more than this of a small budget are left out."""
 _MIN_SCORE_SHARE = 0.1
 """Passages with less than this share of the best score are left out, budget or not."""
+_MIN_MIXED_SHARE = 0.15
+"""The same where meaning counts: it tells better what has nothing to do with the query."""
+_MIN_SIMILARITY = 0.25
+"""Of a passage that shares no word with the query, above what is usual on the page."""
+_MEANING_SHARE = 0.5
+"""What meaning counts beside words, both at most 1."""
 _BLOCK = re.compile(r"\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]{0,3}\s|[。！？]|\n")
+_SENTENCE_END = re.compile(r"[.!?…؟۔।][\"'”’)\]]{0,3}\s|[。！？]|\n")
 _WORD = re.compile(r"[^\W_]+")
 _CJK_RUN = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\U000dffff]+")
 _STOP_WORDS = frozenset(
@@ -73,10 +88,16 @@ class PassageChoice:
 
     passages: tuple[Passage, ...]
     found: int
-    """How many passages share words with the query, chosen or not."""
+    """How many passages match the query in words, or in meaning where it counts, chosen or not."""
 
 
-def choose_passages(text: str, query: str, max_chars: int, max_tokens: int = 0) -> PassageChoice:
+def choose_passages(
+    text: str,
+    query: str,
+    max_chars: int,
+    max_tokens: int = 0,
+    similarity: Similarity | None = None,
+) -> PassageChoice:
     """Choose the passages that answer a query, within a budget.
 
     Args:
@@ -85,9 +106,13 @@ def choose_passages(text: str, query: str, max_chars: int, max_tokens: int = 0) 
         max_chars: upper bound of the chosen passages' characters, headings included; the best
             passage is cut to it when it is longer.
         max_tokens: the same in estimated tokens; 0 for no bound.
+        similarity: lets meaning count beside words; asked once, for at most `MAX_COMPARED`
+            passages with their headings. Its errors are passed on.
     """
     passages = list(_passages(text))
-    scores = _scores(passages, query)
+    scores, min_share = _scores(passages, query), _MIN_SCORE_SHARE
+    if similarity is not None:
+        scores, min_share = _mixed(passages, scores, query, similarity), _MIN_MIXED_SHARE
     ranked = sorted(
         (index for index, score in enumerate(scores) if score > 0),
         key=lambda index: (-scores[index], index),
@@ -95,7 +120,7 @@ def choose_passages(text: str, query: str, max_chars: int, max_tokens: int = 0) 
     chosen: list[int] = []
     chars = tokens = 0.0
     for index in ranked:
-        if scores[index] < _MIN_SCORE_SHARE * scores[ranked[0]]:
+        if scores[index] < min_share * scores[ranked[0]]:
             break
         passage = passages[index]
         more = len(passage.text) + sum(map(len, passage.headings)) + HEADING_LINE_CHARS
@@ -125,13 +150,16 @@ def _shortened(passage: Passage, query: str, max_chars: int, max_tokens: int) ->
         key=lambda sentence: len(wanted & set(terms(passage.text[slice(*sentence)]))),
     )
     start = best[0]
+    if tokens:  # so that the cut below only ever ends the text at a better place
+        chars = min(chars, chars_within(passage.text, start, tokens))
     if best[1] - start > chars:  # no sentence end in sight: around the first word that fits
         start = max(start, _first_match(passage.text, start, wanted) - chars // 2)
     else:  # fill the budget from the sentences before, where few come after
-        start = min(
-            (first for first in starts if len(passage.text) - first <= chars), default=start
+        start = next(
+            first
+            for first in starts
+            if first == start or _fits(passage.text[first:], chars, tokens)
         )
-        start = min(start, best[0])
     part = cut(passage.text, start, chars, max_tokens=tokens)
     return Passage(
         text=part.text,
@@ -139,6 +167,10 @@ def _shortened(passage: Passage, query: str, max_chars: int, max_tokens: int) ->
         end=passage.start + part.end,
         headings=headings,
     )
+
+
+def _fits(text: str, chars: int, tokens: int) -> bool:
+    return len(text) <= chars and (not tokens or estimate_tokens(text) <= tokens)
 
 
 def _first_match(text: str, start: int, wanted: set[str]) -> int:
@@ -233,6 +265,30 @@ def _scores(passages: Sequence[Passage], query: str) -> list[float]:
         )
         for counted, length in zip(counts, lengths, strict=True)
     ]
+
+
+def _mixed(
+    passages: Sequence[Passage], scores: Sequence[float], query: str, similarity: Similarity
+) -> list[float]:
+    """Scores by words and meaning, at most 1; those of passages not compared by words alone.
+
+    Counted is how much nearer a passage is than the page's lower quartile: in languages that it
+    knows little of, a model finds all texts near to each other.
+    """
+    if not passages:
+        return []
+    best = max(scores) or 1.0
+    mixed = [(1 - _MEANING_SHARE) * score / best for score in scores]
+    # A stable sort: behind the passages with words of the query come the others in page order.
+    compared = sorted(range(len(scores)), key=lambda index: -scores[index])[:MAX_COMPARED]
+    cosines = similarity(
+        query, [". ".join((*passages[index].headings, passages[index].text)) for index in compared]
+    )
+    usual = sorted(cosines)[(len(cosines) - 1) // 4]
+    for index, cosine in zip(compared, cosines, strict=True):
+        if scores[index] > 0 or cosine - usual >= _MIN_SIMILARITY:
+            mixed[index] += _MEANING_SHARE * max(0.0, cosine - usual)
+    return mixed
 
 
 def _idf(counts: Sequence[Counter[str]], wanted: set[str]) -> dict[str, float]:
