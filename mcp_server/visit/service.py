@@ -234,14 +234,14 @@ def _page(url: str, resource: Resource, media_type: str, extracted: Extracted) -
 
 
 def _nothing_to_read(media_type: str, extracted: Extracted) -> ExtractionError:
-    if extracted.needs_javascript:
+    told = clean_line(extracted.notes[0], _MAX_NOTE_CHARS) if extracted.notes else ""
+    if extracted.needs_javascript and not told:
         return ExtractionError(
             "this page needs JavaScript: without it, it shows no text",
             hint="try another result (the server renders such pages with --browser auto)",
         )
-    if media_type in _HTML:
-        return ExtractionError("the page has no readable text", hint="try another result")
-    return ExtractionError("the page is empty", hint="try another result")
+    what = "the page has no readable text" if media_type in _HTML else "the page is empty"
+    return ExtractionError(what, hint=told or "try another result")
 
 
 def _clean_link(link: Link) -> Link:

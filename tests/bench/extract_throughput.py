@@ -17,8 +17,8 @@ from pathlib import Path
 import anyio
 
 from mcp_server.extract import EXTRACTORS
-from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.extract.types import SourceInfo
+from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.visit.media_type import sniff
 from mcp_server.visit.types import Resource
 

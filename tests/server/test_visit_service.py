@@ -167,6 +167,15 @@ async def test_a_visit_that_gets_no_turn_in_time_says_so() -> None:
         assert web.paths == ["/"]
 
 
+async def test_a_page_that_only_sends_its_readers_on_says_where() -> None:
+    moved = reply('<meta http-equiv="Refresh" content="0; URL=\'/new/\'"><title>Moved</title>')
+    async with visiting({"/": moved}) as (service, web):
+        with pytest.raises(ExtractionError) as caught:
+            await service.page(web.url("/"))
+        assert web.url("/new/") in caught.value.hint
+        assert web.paths == ["/"]
+
+
 async def test_the_source_of_a_page_is_given_unread() -> None:
     markup = "<nav>menu</nav><p>text <a href=/x>x</a>\x1b[31m"
     routes = {"/": reply(markup), "/pdf": reply(b"%PDF-1.7\n")}

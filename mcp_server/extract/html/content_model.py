@@ -12,15 +12,25 @@ import json
 from bisect import bisect_right
 from functools import lru_cache
 from importlib.resources import files
+from itertools import islice
 from math import exp
 from typing import TypedDict
 
-from mcp_server.extract.html.name_meanings import signs_of
+from mcp_server.extract.html.name_meanings import signs_of_word, words_of
 from mcp_server.extract.html.page_templates import Template
-from mcp_server.extract.html.template_features import NUMBERS, describe, short_words
+from mcp_server.extract.html.template_features import (
+    GROUP_SIZES,
+    NUMBERS,
+    Numbers,
+    describe_in_groups,
+    short_words,
+)
 
 _WEIGHTS_FILE = "content_weights.json"
 _MAX_LOG_ODDS = 30.0
+
+_Bins = tuple[list[float], list[float]]
+"""Of one number: the upper bounds of all bins but the last, and the weights of the bins."""
 
 
 class Weights(TypedDict):
@@ -49,24 +59,46 @@ class ContentModel:
     def __init__(self, weights: Weights) -> None:
         self._bias = weights["bias"]
         self._words = weights["words"]
-        self._bins = [(weights["edges"][name], weights["bins"][name]) for name in NUMBERS]
+        bins = iter([(weights["edges"][name], weights["bins"][name]) for name in NUMBERS])
+        self._bins = [list(islice(bins, size)) for size in GROUP_SIZES]
         near, far = weights["near"], weights["far"]
         known = {sign: (near.get(sign, 0.0), far.get(sign, 0.0)) for sign in near.keys() | far}
 
+        @lru_cache(maxsize=8_192)
+        def known_signs(word: str) -> dict[str, tuple[float, float]]:
+            return {sign: known[sign] for sign in signs_of_word(word) if sign in known}
+
         @lru_cache(maxsize=4_096)
         def weigh(tag: str, names: str) -> tuple[float, float]:
-            found = [known[sign] for sign in signs_of(tag, names) if sign in known]
-            return sum([near for near, _ in found]), sum([far for _, far in found])
+            found = {"": known.get(f"<{tag}>", (0.0, 0.0))}
+            for word in words_of(names):
+                found.update(known_signs(word))
+            near = far = 0.0
+            for near_weight, far_weight in found.values():
+                near += near_weight
+                far += far_weight
+            return near, far
 
         self._weigh = weigh
 
     def judge(self, templates: list[Template]) -> dict[Template, float]:
         """The probability that it is content, for each shown template with text of its own."""
         above = self._weigh_chains(templates)
-        return {
-            template: self._probability(template, above[template], numbers)
-            for template, numbers in describe(templates).items()
-        }
+        weighed: list[dict[Numbers, float]] = [{} for _ in self._bins]
+        judged: dict[Template, float] = {}
+        for template, groups in describe_in_groups(templates).items():
+            log_odds = self._bias + above[template]
+            for numbers, known, bins in zip(groups, weighed, self._bins, strict=True):
+                weight = known.get(numbers)
+                if weight is None:
+                    weight = known[numbers] = _weight(numbers, bins)
+                log_odds += weight
+            judged[template] = _probability(log_odds + self._weigh_words(template))
+        return judged
+
+    def _weigh_words(self, template: Template) -> float:
+        known = self._words
+        return sum([known[word] for word in short_words(template) if word in known])
 
     def _weigh_chains(self, templates: list[Template]) -> dict[Template, float]:
         """What the names of each shown template and of all its ancestors add up to."""
@@ -89,19 +121,18 @@ class ContentModel:
             sums[template] = near + far_above
         return sums
 
-    def _probability(self, template: Template, above: float, numbers: list[float]) -> float:
-        log_odds = self._bias + above
-        log_odds += sum(
-            [
-                weights[bisect_right(edges, number)]
-                for number, (edges, weights) in zip(numbers, self._bins, strict=True)
-            ]
-        )
-        known = self._words
-        for word in short_words(template):
-            if word in known:
-                log_odds += known[word]
-        return 1.0 / (1.0 + exp(-max(-_MAX_LOG_ODDS, min(_MAX_LOG_ODDS, log_odds))))
+
+def _weight(numbers: Numbers, bins: list[_Bins]) -> float:
+    return sum(
+        [
+            weights[bisect_right(edges, number)]
+            for number, (edges, weights) in zip(numbers, bins, strict=True)
+        ]
+    )
+
+
+def _probability(log_odds: float) -> float:
+    return 1.0 / (1.0 + exp(-max(-_MAX_LOG_ODDS, min(_MAX_LOG_ODDS, log_odds))))
 
 
 @lru_cache(maxsize=1)

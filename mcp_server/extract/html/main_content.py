@@ -32,7 +32,8 @@ _ASIDE_NAMES = re.compile(
     re.IGNORECASE,
 )
 _CELL_TAGS = ("td", "th")
-_DROPPED_BY_CONVERTERS = ["form", "button", "noscript"]
+_WRAPPERS = ("form", "noscript")
+"""With `button`: elements that say nothing about the text in them."""
 
 
 def select_main_content(tree: LexborHTMLParser) -> LexborNode:
@@ -53,8 +54,8 @@ def select_main_content(tree: LexborHTMLParser) -> LexborNode:
     kept = choose(outline.all, judged)
     for node in outline.clutter:
         node.decompose()
-    _drop_all_but(kept, outline.all)
-    page.unwrap_tags(_DROPPED_BY_CONVERTERS)
+    removed = _drop_all_but(kept, outline.all)
+    page.unwrap_tags(_wrappers(outline, removed))
     return page
 
 
@@ -101,7 +102,7 @@ def choose(templates: list[Template], judged: dict[Template, float]) -> set[Temp
     threshold = content_threshold(judged)
     # The model has seen few short pages; short texts of theirs that it doubts are mostly content.
     short = threshold * min(1.0, templates[0].words / _SHORT_PAGE_WORDS)
-    asides = _asides(templates)
+    asides = _asides(templates) if short < threshold else set[Template]()
     kept = {
         template
         for template, probability in judged.items()
@@ -174,8 +175,19 @@ def plain_text(root: LexborNode) -> str:
     return TextLines(root).text
 
 
-def _drop_all_but(kept: set[Template], templates: list[Template]) -> None:
-    """Remove the elements of templates without kept text, and the other text that is not kept."""
+def _wrappers(outline: PageTemplates, removed: set[Template]) -> list[str]:
+    """The tags to unwrap that are left in a page: looking for others would take long."""
+    left = {template.tag for template in outline.all if template not in removed}
+    tags = [tag for tag in _WRAPPERS if tag in left]
+    return tags if outline.with_buttons <= removed else [*tags, "button"]
+
+
+def _drop_all_but(kept: set[Template], templates: list[Template]) -> set[Template]:
+    """Remove the elements of templates without kept text, and the other text that is not kept.
+
+    Returns:
+        The templates whose elements are gone.
+    """
     holding: set[Template] = set()
     for template in reversed(templates):
         if template in kept or template in holding:
@@ -192,6 +204,7 @@ def _drop_all_but(kept: set[Template], templates: list[Template]) -> None:
         elif template.words or template.hidden:
             removed.add(template)
             _drop_elements(template)
+    return removed
 
 
 def _drop_elements(template: Template) -> None:

@@ -8,8 +8,9 @@ out.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
-from selectolax.lexbor import LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from mcp_server.extract.html.code_blocks import code_language, code_text, fenced, is_line_numbers
 from mcp_server.extract.html.inline_markdown import EMPHASIS_MARKS, InlineWriter
@@ -48,6 +49,7 @@ def to_markdown(root: LexborNode, urls: PageUrls) -> str:
     return _BLANK_LINES.sub("\n\n", "\n".join(line.rstrip() for line in lines)).strip("\n")
 
 
+_TEXT_ID, _COMMENT_ID = 2, 4
 _TEXT, _LIST, _ENTRY = range(3)
 _Block = tuple[str, int]
 """A block and its kind; an entry (a definition, a lone list item) follows without a blank line."""
@@ -58,6 +60,7 @@ class _Writer(InlineWriter):
 
     def __init__(self, urls: PageUrls) -> None:
         super().__init__(urls)
+        self._writers = _writers_by_tag_id()
         self._blocks: list[_Block] = []
         self._depth = 0
         self._indents = 0
@@ -80,23 +83,23 @@ class _Writer(InlineWriter):
             self.text(node.text(separator=" "))
             return
         self._depth += 1
+        writers = self._writers
         is_behind_inline = False
         child = node.first_child
         while child is not None:
-            tag = child.tag or ""
-            if tag == "-text":
+            tag_id = child.tag_id
+            if tag_id == _TEXT_ID:
                 text = child.text_content or ""
                 if self._line or not text.isspace():
                     self.text(text)
                 is_behind_inline = False
             else:
-                write = _WRITERS.get(tag, _Writer.children)
-                is_inline = write is _Writer.children or tag in _WORD_ELEMENTS
+                write, is_inline = writers.get(tag_id, _TRANSPARENT)
                 if is_inline and is_behind_inline:
                     self._apart_from_word(write, child)
                 else:
                     write(self, child)
-                is_behind_inline = is_inline or (is_behind_inline and tag == "-comment")
+                is_behind_inline = is_inline or (is_behind_inline and tag_id == _COMMENT_ID)
             child = child.next
         self._depth -= 1
 
@@ -292,7 +295,7 @@ _WRITERS: Mapping[str, _Writing] = {
     **dict.fromkeys(("code", "kbd", "samp", "tt"), _Writer.code),
     **dict.fromkeys(EMPHASIS_MARKS, _Writer.emphasis),
     **dict.fromkeys(
-        "-comment -doctype audio canvas datalist embed head iframe input map noembed noframes "
+        "audio canvas datalist embed head iframe input map noembed noframes "
         "object rp script select style svg template textarea title video".split(),
         _Writer.nothing,
     ),
@@ -311,3 +314,15 @@ _WRITERS: Mapping[str, _Writing] = {
     "sup": _Writer.superscript,
     "table": _Writer.table,
 }
+_TRANSPARENT: tuple[_Writing, bool] = (_Writer.children, True)
+"""What to do at an element without a meaning of its own."""
+
+
+@lru_cache(maxsize=1)
+def _writers_by_tag_id() -> dict[int, tuple[_Writing, bool]]:
+    """How to write elements and whether they are inline, by the parser's cheap tag numbers."""
+    maker = LexborHTMLParser("")
+    writers: dict[int, tuple[_Writing, bool]] = {_COMMENT_ID: (_Writer.nothing, False)}
+    for tag, write in _WRITERS.items():
+        writers[maker.create_node(tag).tag_id] = (write, tag in _WORD_ELEMENTS)
+    return writers

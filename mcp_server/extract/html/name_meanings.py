@@ -51,13 +51,16 @@ def signs_of(tag: str, names: str) -> set[str]:
         `<tag>`, the words of the names in lower case, and their meanings as `#meaning`: a word
         that was never seen before often holds a stem that was.
     """
-    signs = {f"<{tag}>"}
-    for word in _WORD.findall(names):
-        signs.update(_signs_of_word(word))
-    return signs
+    return {f"<{tag}>"}.union(*map(signs_of_word, words_of(names)))
+
+
+def words_of(names: str) -> list[str]:
+    """The words that names are made of, such as `["post", "Title"]` of `post-12Title`."""
+    return _WORD.findall(names)
 
 
 @lru_cache(maxsize=8_192)
-def _signs_of_word(word: str) -> tuple[str, ...]:
+def signs_of_word(word: str) -> tuple[str, ...]:
+    """The signs that one of the words of names gives."""
     word = word.lower()
     return (word, *[_MEANINGS[stem] for stem in _STEM.findall(word)])

@@ -18,6 +18,7 @@ _MAX_STYLE_CHARS = 2_000
 
 _NAMING = ("id", "role", "itemprop")
 """Attributes, besides `class`, whose values name what an element is."""
+_TELLING = frozenset((*_NAMING, "hidden", "style"))
 
 _WITHOUT_DIGITS = str.maketrans("", "", "0123456789")
 """Numbers tell likes apart: `post-12`, `post-13`."""
@@ -31,7 +32,7 @@ _TRANSPARENT_STYLE = re.compile(r"opacity\s{0,9}:\s{0,9}0(?:\.0{1,9})?(?![.\d])"
 
 _INLINE_TAGS = (
     "abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark nobr output "
-    "q rb rp rt rtc ruby s samp slot small span strike strong sub sup time tt u var wbr button math"
+    "q rb rp rt rtc ruby s samp slot small span strike strong sub sup time tt u var wbr math"
 )
 _CLUTTER_TAGS = (
     "script style template iframe object embed canvas svg audio video map datalist dialog link "
@@ -42,8 +43,8 @@ _CONTROL_TAGS = "input select textarea"
 _TEXT, _COMMENT = 2, 4
 
 
-_BLOCK, _INLINE, _LINK, _BREAK, _IGNORED, _CLUTTER, _IMAGE, _CONTROL, _STAND_IN = range(9)
-"""What the reader does at an element: what is above `_LINK` is not entered."""
+_BLOCK, _INLINE, _LINK, _BREAK, _IGNORED, _CLUTTER, _IMAGE, _CONTROL, _STAND_IN, _BUTTON = range(10)
+"""What the reader does at an element: what is from `_BREAK` to `_CONTROL` is not entered."""
 
 
 class Template:
@@ -102,6 +103,7 @@ class PageTemplates:
     Attributes:
         all: In document order of their first elements: parents before their children.
         clutter: Elements without text for a reader; none is inside another.
+        with_buttons: Templates whose own text has buttons around some of it.
 
     Args:
         body: The element to read.
@@ -112,8 +114,10 @@ class PageTemplates:
 
     def __init__(self, body: LexborNode, *, is_shell: bool = False) -> None:
         self.clutter: list[LexborNode] = []
+        self.with_buttons: set[Template] = set()
         self._is_shell = is_shell
         self._by_path: dict[tuple[Template, int, str, bool], Template] = {}
+        self._path_names: dict[str, str] = {}
         root = Template("body", "", None, hidden=False)
         root.elements.append(body)
         self.all = [root]
@@ -146,9 +150,9 @@ class PageTemplates:
                     continue
                 kind = kinds.get(tag_id, _BLOCK)
                 if kind > _LINK:
-                    if not self._enters(node, kind, template):
+                    kind = self._kind_inside(node, kind, template)
+                    if kind > _LINK:
                         continue
-                    kind = _BLOCK
                 open_elements.append((nodes, template, in_link))
                 if kind == _BLOCK:
                     block = None
@@ -165,17 +169,20 @@ class PageTemplates:
                     template = outer
                     block = None
 
-    def _enters(self, node: LexborNode, kind: int, template: Template) -> bool:
+    def _kind_inside(self, node: LexborNode, kind: int, template: Template) -> int:
         """Take note of an element that is no block of text; only some are looked into."""
+        if kind == _BUTTON:
+            self.with_buttons.add(template)
+            return _INLINE
         if kind == _STAND_IN and self._is_shell:
-            return True
+            return _BLOCK
         if kind == _IMAGE:
             template.images += 1
         elif kind > _IGNORED:
             self.clutter.append(node)
             if kind == _CONTROL:
                 template.controls += 1
-        return False
+        return kind
 
     def _template_of(self, node: LexborNode, tag_id: int, parent: Template) -> Template:
         attributes = node.attributes
@@ -183,16 +190,19 @@ class PageTemplates:
         names = path_names = ""
         if attributes:
             names = attributes.get("class") or ""
-            for naming in _NAMING:
-                if naming in attributes:
-                    names = f"{names} {attributes[naming]}"
+            if not _TELLING.isdisjoint(attributes):
+                for naming in _NAMING:
+                    if naming in attributes:
+                        names = f"{names} {attributes[naming]}"
+                if "hidden" in attributes:
+                    hidden = True
+                elif "style" in attributes:
+                    hidden = _hides(attributes["style"] or "")
             if names:
                 names = names[:_MAX_NAME_CHARS]
-                path_names = names.translate(_WITHOUT_DIGITS)
-            if "hidden" in attributes:
-                hidden = True
-            elif "style" in attributes:
-                hidden = _hides(attributes["style"] or "")
+                path_names = self._path_names.get(names)
+                if path_names is None:
+                    path_names = self._path_names[names] = names.translate(_WITHOUT_DIGITS)
         key = (parent, tag_id, path_names, hidden)
         template = self._by_path.get(key)
         if template is None:
@@ -253,7 +263,7 @@ class TextLines:
                 kind = kinds.get(tag_id, _BLOCK)
                 if kind in (_BLOCK, _BREAK):
                     self._end_line()
-                if kind <= _LINK or kind == _STAND_IN:
+                if kind <= _LINK or kind >= _STAND_IN:
                     open_elements.append((nodes, kind == _BLOCK))
                     nodes = node.iter(include_text=True)
                     break
@@ -291,6 +301,7 @@ def _kinds() -> dict[int, int]:
         (_IMAGE, _IMAGE_TAGS),
         (_CONTROL, _CONTROL_TAGS),
         (_STAND_IN, "noscript nav"),
+        (_BUTTON, "button"),
     ):
         for tag in tags.split():
             kinds[maker.create_node(tag).tag_id] = kind

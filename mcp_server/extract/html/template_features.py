@@ -1,7 +1,9 @@
 """Describe the templates of a page by numbers, for the model that tells content from the rest."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 from mcp_server.extract.html.page_templates import Template
 
@@ -17,10 +19,16 @@ _OWN_WORDS = 40
 """Words that are looked at in such blocks."""
 _WITHOUT_H1 = -9.0
 """Stands for the distance to a main heading that the page does not have."""
+_NO_RECORD = (0, 0.0)
 _OWN_CHARS = 300
 
+_ASCII_CLASSES = re.sub(
+    rb"\W", b" ", re.sub(b"[A-Z]", b"A", re.sub(b"[0-9]", b"0", bytes(range(128))))
+).ljust(256)
+"""Digits as 0, capitals as A, what is in no word as a space; counting is far faster than `re`."""
 _DIGIT = re.compile(r"\d")
-_CAPITAL = re.compile(r"\b[A-Z]")
+_CAPITAL = re.compile(r"[A-Z](?<!\w[A-Z])")
+"""At the start of a word."""
 _WORD = re.compile(r"\w{1,30}")
 
 NUMBERS = tuple(
@@ -31,6 +39,10 @@ NUMBERS = tuple(
     "page_links page_block_words page_paragraphs page_articles".split()
 )
 """Names of the numbers that `describe` gives, in their order."""
+GROUP_SIZES = (12, 8, 2, 4, 3, 4)
+"""How many of them are about the template, those above, its record, region, context, and page."""
+
+Numbers = tuple[float, ...]
 
 
 class _Place:
@@ -80,10 +92,43 @@ def describe(templates: list[Template]) -> dict[Template, list[float]]:
     "region" the outermost with less than half of the page's words, "context" the innermost with
     a paragraph's worth of words.
     """
+    described = describe_in_groups(templates)
+    return {template: [*chain.from_iterable(groups)] for template, groups in described.items()}
+
+
+def describe_in_groups(templates: list[Template]) -> dict[Template, tuple[Numbers, ...]]:
+    """The numbers of `describe` in groups of `GROUP_SIZES`; likes share the groups around them."""
     places = _places(templates)
     texts = [template for template in places if template.own_words]
     page = _page(templates[0], texts, places)
-    return {template: _numbers(template, places[template], page) for template in texts}
+    above = _Once(lambda parent: _ancestor_numbers(parent, page.words))
+    record = _Once(_record_numbers)
+    region = _Once(lambda region: _region_numbers(region, page.words))
+    context = _Once(_context_numbers)
+    described: dict[Template, tuple[Numbers, ...]] = {}
+    for template in texts:
+        place = places[template]
+        described[template] = (
+            _own_numbers(template, place.depth, page),
+            above[template.parent or template],
+            record[place.record] if place.record is not None else _NO_RECORD,
+            region[place.region],
+            context[place.context],
+            page.numbers,
+        )
+    return described
+
+
+class _Once(dict[Template, Numbers]):
+    """Numbers by template, computed at the first look."""
+
+    def __init__(self, compute: Callable[[Template], Numbers]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, template: Template) -> Numbers:
+        numbers = self[template] = self._compute(template)
+        return numbers
 
 
 def _page(body: Template, texts: list[Template], places: dict[Template, _Place]) -> _Page:
@@ -103,39 +148,39 @@ def _page(body: Template, texts: list[Template], places: dict[Template, _Place])
     )
 
 
-def _numbers(template: Template, place: _Place, page: _Page) -> list[float]:
+def _own_numbers(template: Template, depth: int, page: _Page) -> Numbers:
     words = template.own_words
+    blocks = template.own_blocks
     first = template.first
-    return [
+    whole = "".join(template.texts)
+    text = whole[:_MAX_TEXT_CHARS]
+    text_words = max(1.0, words * len(text) / len(whole))
+    digits, capitals = _digits_and_capitals(text)
+    return (
         words,
-        words / template.own_blocks,
+        words / blocks,
         template.own_links / words,
-        *_text_numbers(template),
-        place.depth,
+        text.count(",") / text_words,
+        digits / len(text),
+        capitals / text_words,
+        len(whole) / blocks,
+        depth,
         first / page.words,
         first,
         page.words - first,
         _WITHOUT_H1 if page.h1_at < 0 else (first - page.h1_at) / page.words,
-        *_ancestor_numbers(template, page.words),
-        *_surroundings_numbers(place, page.words),
-        *page.numbers,
-    ]
-
-
-def _text_numbers(template: Template) -> tuple[float, ...]:
-    whole = "".join(template.texts)
-    text = whole[:_MAX_TEXT_CHARS]
-    words = max(1.0, template.own_words * len(text) / len(whole))
-    return (
-        text.count(",") / words,
-        len(_DIGIT.findall(text)) / len(text),
-        len(_CAPITAL.findall(text)) / words,
-        len(whole) / template.own_blocks,
     )
 
 
-def _ancestor_numbers(template: Template, page_words: int) -> tuple[float, ...]:
-    up1 = template.parent or template
+def _digits_and_capitals(text: str) -> tuple[int, int]:
+    """How many digits a text has, and how many words begin with a capital letter from A to Z."""
+    if not text.isascii():
+        return len(_DIGIT.findall(text)), len(_CAPITAL.findall(text))
+    classes = text.encode("ascii").translate(_ASCII_CLASSES)
+    return classes.count(b"0"), classes.count(b" A") + classes.startswith(b"A")
+
+
+def _ancestor_numbers(up1: Template, page_words: int) -> Numbers:
     up2 = up1.parent or up1
     up3 = up2.parent or up2
     return (
@@ -150,16 +195,21 @@ def _ancestor_numbers(template: Template, page_words: int) -> tuple[float, ...]:
     )
 
 
-def _surroundings_numbers(place: _Place, page_words: int) -> tuple[float, ...]:
-    record, region, context = place.record, place.region, place.context
-    records = len(record.elements) if record is not None else 0
+def _record_numbers(record: Template) -> Numbers:
+    return len(record.elements), record.words / len(record.elements)
+
+
+def _region_numbers(region: Template, page_words: int) -> Numbers:
     return (
-        records,
-        record.words / records if record is not None else 0.0,
         region.words / page_words,
         region.link_words / region.words,
         region.words / region.blocks,
         region.controls / region.blocks,
+    )
+
+
+def _context_numbers(context: Template) -> Numbers:
+    return (
         context.link_words / context.words,
         context.words / context.blocks,
         context.controls / context.blocks,

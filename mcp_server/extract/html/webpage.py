@@ -31,6 +31,9 @@ _WAITING = re.compile(
     r"(?:is |must be )?(?:required|disabled|enabled|not)|^loading\b|please wait",
     re.I,
 )
+_REFRESH = re.compile(
+    r"^\s{0,9}[\d.]{0,9}\s{0,9}[;,]\s{0,9}(?:url\s{0,9}=)?\s{0,9}(\S{1,2000})", re.I
+)
 _SHELL = "#root:empty, #app:empty, #__next:empty, #__nuxt:empty, #main:empty, app-root:empty"
 
 
@@ -69,12 +72,13 @@ def read_webpage(body: bytes, info: SourceInfo) -> Extracted:
     needs_javascript = False
     if len(plain) < _FEW_CHARS:
         shell = LexborHTMLParser(markup)  # the first tree has lost its scripts
+        notes = _sent_on(shell, urls)
         if _WAITING.search(plain):
             text = plain = ""
         embedded = embedded_text(shell, urls)
         if len(embedded) > len(plain):
             text, plain = f"{text}\n\n{embedded}".strip(), f"{plain}\n{embedded}".strip()
-            notes = (_EMBEDDED_NOTE,)
+            notes += (_EMBEDDED_NOTE,)
         else:
             needs_javascript = _is_empty_shell(shell, plain)
     return Extracted(
@@ -86,6 +90,14 @@ def read_webpage(body: bytes, info: SourceInfo) -> Extracted:
         notes=notes,
         needs_javascript=needs_javascript,
     )
+
+
+def _sent_on(tree: LexborHTMLParser, urls: PageUrls) -> tuple[str, ...]:
+    """Where a page sends its readers by itself; told, never followed."""
+    meta = tree.css_first("meta[http-equiv=refresh i]")
+    target = _REFRESH.search((meta.attrs.sget("content", "") if meta else "") or "")
+    url = urls.absolute(target[1].strip("'\" ")) if target else ""
+    return (f"this page sends its readers on to {url}: visit that",) if url else ()
 
 
 def _is_empty_shell(tree: LexborHTMLParser, visible: str) -> bool:
