@@ -108,22 +108,24 @@ def peers() -> Iterator[tuple[str, Extractor]]:
 
 def _peer(module: str) -> Extractor:
     if module == "trafilatura":
-        import trafilatura
+        import trafilatura  # pyright: ignore[reportMissingImports]
 
-        return lambda html, url: trafilatura.extract(html, url=url) or ""
+        return lambda html, url: str(trafilatura.extract(html, url=url) or "")
     if module == "resiliparse":
-        from resiliparse.extract.html2text import extract_plain_text
+        from resiliparse.extract import html2text  # pyright: ignore[reportMissingImports]
 
-        return lambda html, url: extract_plain_text(
-            html.decode("utf-8", "replace"), main_content=True
+        return lambda html, url: str(
+            html2text.extract_plain_text(html.decode("utf-8", "replace"), main_content=True)
         )
     return _readability
 
 
 def _readability(html: bytes, _url: str) -> str:
     import lxml.html
-    from readability import Document
-    from readability.readability import Unparseable
+    from readability import Document  # pyright: ignore[reportMissingImports]
+    from readability.readability import (  # pyright: ignore[reportMissingImports]
+        Unparseable,
+    )
 
     try:
         summary = Document(html.decode("utf-8", "replace")).summary()
