@@ -329,6 +329,17 @@ def test_a_child_that_has_grown_is_replaced() -> None:
         reader.close()
 
 
+def test_a_large_parent_keeps_its_child() -> None:
+    big = b"x" * (300 << 20)
+    reader = DocumentReader()
+    try:
+        reader.read(b"<p>first", info(), deadline_seconds=ENOUGH)
+        assert reader.pid is not None
+        assert len(big) == 300 << 20
+    finally:
+        reader.close()
+
+
 async def test_markup_that_no_way_can_read_is_an_error() -> None:
     async with ExtractionPool(max_workers=1) as pool:
         with pytest.raises(ExtractionError, match="damaged or hostile") as caught:
