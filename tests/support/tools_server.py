@@ -1,8 +1,12 @@
 """A real MCP server in this process, on a small corpus: the services that ship, no network."""
 
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 from mcp.server import MCPServer
@@ -22,6 +26,14 @@ PAGES = (
 
 def build_small_index(folder: Path) -> Path:
     """Index `PAGES`; their URLs are `https://facts.example/ID`."""
+    return Path(shutil.copytree(_small_index(), folder / "index", dirs_exist_ok=True))
+
+
+@cache
+def _small_index() -> Path:
+    # Built once: a tantivy writer takes longer than most tests that use the index.
+    folder = Path(tempfile.mkdtemp(prefix="seekling-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     source = folder / "facts.jsonl"
     source.write_text(
         "".join(
