@@ -125,7 +125,8 @@ def check_url(url: str, policy: Policy) -> httpx.URL:
         BlockedUrl: there is no URL, or it is malformed, not http(s), too long, carries
             credentials, or names a local host, a private address or a port that is not allowed.
     """
-    text = repair_url(url)
+    # Twice: what a fragment ended is then the end of the URL, and may be junk too.
+    text = repair_url(repair_url(url).partition("#")[0])
     if not text:
         shown = url.strip()
         shown = shown if len(shown) <= _MAX_SHOWN_CHARS else f"{shown[:_MAX_SHOWN_CHARS]}…"

@@ -261,6 +261,7 @@ AUTHORITY_TRICKS = st.lists(st.sampled_from(AUTHORITY_PARTS), max_size=12).map("
 
 
 @settings(deadline=None)
+@example("HTTP:0.A?.#")
 @given(
     st.one_of(
         st.text(max_size=60),
