@@ -6,23 +6,22 @@ final one. An endless row of them keeps the event loop busy until the deadline.
 
 import ssl
 from collections.abc import Iterable
-from typing import Any
 
 import httpcore
 
 from mcp_server.errors import FetchError
-from mcp_server.visit.fetching.dial import SocketOption
+from mcp_server.visit.fetching.dial import DialledStream, SocketOption
 
 MAX_START_BYTES = 128 * 1024
 """Interim answers and the head of the final one; h11 lets that head have 100 KiB."""
 
 
-class BoundedStart(httpcore.AsyncNetworkStream):
+class BoundedStart(DialledStream):
     """A connection on which each answer has to begin soon after its request."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         """Own an open stream."""
-        self._inner = inner
+        super().__init__(inner)
         self._left_bytes: int | None = MAX_START_BYTES
 
     def answer_begins(self) -> None:
@@ -36,22 +35,18 @@ class BoundedStart(httpcore.AsyncNetworkStream):
             FetchError: the site has sent too much before its answer.
         """
         if self._left_bytes is None:
-            return await self._inner.read(max_bytes, timeout)
+            return await super().read(max_bytes, timeout)
         if self._left_bytes <= 0:
             reason = "the site sends headers without end"
             raise FetchError("", reason, hint="try another result")
-        data = await self._inner.read(max_bytes, timeout)
+        data = await super().read(max_bytes, timeout)
         self._left_bytes -= len(data)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Write all of `buffer`, a part of the next request."""
         self._left_bytes = MAX_START_BYTES
-        await self._inner.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._inner.aclose()
+        await super().write(buffer, timeout)
 
     async def start_tls(
         self,
@@ -60,11 +55,7 @@ class BoundedStart(httpcore.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
     ) -> httpcore.AsyncNetworkStream:
         """Shake hands; the bound holds for what is sent over TLS."""
-        return BoundedStart(await self._inner.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        """What the network knows about the connection; see httpcore."""
-        return self._inner.get_extra_info(info)
+        return BoundedStart(await super().start_tls(ssl_context, server_hostname, timeout))
 
 
 class BoundedStartBackend(httpcore.AsyncNetworkBackend):
