@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-random lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ test: setup-dev model index ## run the tests
 # Apart, because it needs an installed Chromium and its time limits need a machine that is not busy.
 test-browser: setup-dev ## run the tests that hang, crash and kill a real browser
 	@$(BIN)/python -m pytest -m browser
+
+# Apart, because what it finds depends on chance and it takes minutes.
+test-random: setup-dev ## look for counterexamples to the property tests with new random inputs
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --hypothesis-profile random $$(grep -rl '^@given' tests)
 
 lint: setup-dev ## formatting and lint rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

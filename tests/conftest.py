@@ -4,6 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The suite gives the same verdict each time; `make test-random` looks for new counterexamples.
+settings.register_profile("suite", derandomize=True, database=None, deadline=None)
+settings.register_profile("random", max_examples=3_000, deadline=None, print_blob=True)
+settings.load_profile("suite")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Test data that lies beside the project on developers' machines; users do not have it."""

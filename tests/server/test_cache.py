@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.visit.cache.cached_page import CachedPage, pack, unpack
@@ -444,7 +444,6 @@ async def test_a_locked_file_costs_only_the_sharing(
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 
 
-@settings(deadline=None)  # the first call builds the schema
 @given(
     st.builds(
         CachedPage,
@@ -471,7 +470,6 @@ def test_a_page_comes_back_from_disk_as_it_went(cached: CachedPage) -> None:
     assert unpack(pack(cached)) == cached
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_page_are_read_as_none(data: bytes) -> None:
     assert unpack(data) is None

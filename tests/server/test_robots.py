@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import anyio
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from protego import Protego
 
@@ -285,7 +285,6 @@ LINES = st.one_of(
 )
 
 
-@settings(deadline=None)  # threads
 @given(st.lists(LINES, max_size=14), st.sampled_from(["/", "/p", "/p/q", "/pq", "/q"]))
 async def test_joining_the_other_agents_changes_no_verdict(lines: list[str], path: str) -> None:
     text, url = "\n".join(lines), f"https://example.com{path}"
