@@ -4,6 +4,7 @@
 SeeklingServerError
 ├── ConfigError                 a setting is wrong                  -> stderr, exit 2
 ├── CorpusError                 documents or an index are unusable  -> stderr, exit 1
+├── BadQuery                    what is asked contradicts itself or cannot be
 ├── ProviderError               one search provider did not answer
 │   ├── ProviderBlocked         it refused us: rate limit, bot wall, quota, key
 │   └── ProviderFailed          it broke: network, 5xx, malformed reply
@@ -47,6 +48,10 @@ class ConfigError(SeeklingServerError):
 
 class CorpusError(SeeklingServerError):
     """Documents cannot be read, or an index is missing, damaged or cannot be written."""
+
+
+class BadQuery(SeeklingServerError):
+    """A query asks for what cannot be: no words, an impossible date, contradicting operators."""
 
 
 class ProviderError(SeeklingServerError):

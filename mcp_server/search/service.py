@@ -1,61 +1,79 @@
-"""Ask the providers of a chain, one after another, until one has hits."""
+"""Ask the providers of a chain, one after another or all at once, and give one honest answer."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Literal
 
 import anyio
 
-from mcp_server.clean import clean_line
-from mcp_server.errors import NoProviderAnswered, ProviderBlocked, ProviderError, ProviderFailed
+from mcp_server.errors import NoProviderAnswered
+from mcp_server.search.asking import HELD_OPERATORS, Answer, Asker, Policies
+from mcp_server.search.breaker import Breakers
+from mcp_server.search.merge import Ranking, fuse
+from mcp_server.search.rate_limit import RateLimits
 from mcp_server.search.types import (
+    OPERATORS,
+    Operator,
     ProviderReport,
-    SearchHit,
     SearchProvider,
     SearchQuery,
     SearchResults,
 )
 
-BLOCKED_PAUSE_SECONDS = 60.0
-"""A provider that refused us is left alone this long, unless it says how long itself."""
-FAILED_PAUSE_SECONDS = 20.0
-"""A provider that broke is left alone this long: an offline machine is not slow each time."""
-MAX_PAUSE_SECONDS = 600.0
-MAX_TITLE_CHARS = 200
+Mode = Literal["fallback", "fanout"]
+"""`fallback`: in order, the first that has hits answers. `fanout`: all at once, merged; a later
+page is then the merge of that page of each."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Pause:
-    until: float
-    error: ProviderError
+_UNAPPLIED: dict[Operator, str] = {
+    "dates": "limit results to dates",
+    "language": "limit results to a language",
+    "region": "prefer a region",
+}
 
 
 class SearchService:
-    """A chain of providers: the first one that has hits gives the answer.
+    """A chain of providers.
 
     Three outcomes are kept apart: a provider that finds nothing, one that refuses us, and one that
     breaks. Only when every provider was able to look and none found anything is the answer "no
-    results".
+    results"; one that was skipped could not look.
     """
 
     def __init__(
         self,
         providers: Sequence[SearchProvider],
         *,
+        mode: Mode = "fallback",
         provider_seconds: float = 8.0,
+        search_seconds: float = 15.0,
+        exclude_domains: Sequence[str] = (),
+        policies: Policies | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a chain.
 
         Args:
             providers: in the order asked; at least one.
+            mode: one after another, or all at once.
             provider_seconds: longest wait for one of them.
-            clock: monotonic seconds.
+            search_seconds: longest wait for the whole answer; what has not replied by then has
+                failed, what could not be asked in time is skipped.
+            exclude_domains: left out of every search, from `read_exclusions`.
+            policies: rate limits, breakers, budgets and cache; by default published rates, no
+                budgets, and a cache in memory.
+            clock: monotonic seconds, the same as the policies'.
         """
         self._providers = tuple(providers)
-        self._provider_seconds = provider_seconds
+        self._mode = mode
+        self._search_seconds = search_seconds
+        self._exclude_domains = tuple(exclude_domains)
         self._clock = clock
-        self._pauses: dict[str, _Pause] = {}
+        policies = policies or Policies(
+            rates=RateLimits(clock=clock), breakers=Breakers(clock=clock)
+        )
+        seconds = min(provider_seconds, search_seconds)
+        self._asker = Asker(policies, provider_seconds=seconds, clock=clock)
 
     async def search(self, query: SearchQuery) -> SearchResults:
         """Answer a query.
@@ -63,85 +81,63 @@ class SearchService:
         Raises:
             NoProviderAnswered: nobody had hits and at least one provider could not look.
         """
-        reports: list[ProviderReport] = []
-        failures: list[ProviderError] = []
-        hits: list[SearchHit] = []
+        excluded = dict.fromkeys((*query.exclude_domains, *self._exclude_domains))
+        query = replace(query, exclude_domains=tuple(excluded))
+        deadline = self._clock() + self._search_seconds
+        if self._mode == "fanout":
+            answers = await self._ask_all(query, deadline)
+        else:
+            answers = await self._ask_in_order(query, deadline)
+        return _results(query, answers)
+
+    async def _ask_in_order(self, query: SearchQuery, deadline: float) -> list[Answer]:
+        answers: list[Answer] = []
         for provider in self._providers:
-            try:
-                hits = await self._ask(provider, query)
-            except ProviderError as exc:
-                failures.append(exc)
-                reports.append(_failure_report(exc))
-                continue
-            reports.append(
-                ProviderReport(provider=provider.name, outcome="answered" if hits else "no results")
-            )
-            if hits:
+            answers.append(await self._asker.ask(provider, query, deadline=deadline))
+            if answers[-1].hits:
                 break
-        answered = [report.provider for report in reports if report.outcome == "answered"]
-        empty = [report.provider for report in reports if report.outcome == "no results"]
-        if not answered and failures:
-            raise NoProviderAnswered(failures)
-        return SearchResults(
-            query=query.text,
-            hits=tuple(hits),
-            provider=(answered or empty)[-1],
-            reports=tuple(reports),
-        )
+        return answers
 
-    async def _ask(self, provider: SearchProvider, query: SearchQuery) -> list[SearchHit]:
-        pause = self._pauses.get(provider.name)
-        if pause and pause.until > self._clock():
-            left = pause.until - self._clock()
-            again = type(pause.error)(
-                provider.name,
-                f"left alone for {left:.0f} s more after: {pause.error.reason}",
-                retryable=True,
-                retry_after_seconds=left,
-            )
-            raise again
-        try:
-            with anyio.fail_after(self._provider_seconds):
-                found = await provider.search(query)
-        except TimeoutError:
-            error = ProviderFailed(
-                provider.name, f"no reply within {self._provider_seconds:g} s", retryable=True
-            )
-            self._pause(error)
-            raise error from None
-        except ProviderError as exc:
-            self._pause(exc)
-            raise
-        return _tidy(found, query)
+    async def _ask_all(self, query: SearchQuery, deadline: float) -> list[Answer]:
+        answers: dict[str, Answer] = {}
 
-    def _pause(self, error: ProviderError) -> None:
-        default = (
-            BLOCKED_PAUSE_SECONDS if isinstance(error, ProviderBlocked) else FAILED_PAUSE_SECONDS
-        )
-        asked = error.retry_after_seconds
-        seconds = default if asked is None else min(max(asked, 0.0), MAX_PAUSE_SECONDS)
-        self._pauses[error.provider] = _Pause(until=self._clock() + seconds, error=error)
+        async def ask(provider: SearchProvider) -> None:
+            answers[provider.name] = await self._asker.ask(provider, query, deadline=deadline)
+
+        async with anyio.create_task_group() as group:
+            for provider in self._providers:
+                group.start_soon(ask, provider)
+        return [answers[provider.name] for provider in self._providers]
 
 
-def _failure_report(error: ProviderError) -> ProviderReport:
-    return ProviderReport(
-        provider=error.provider,
-        outcome="blocked" if isinstance(error, ProviderBlocked) else "failed",
-        detail=error.reason,
-        retry_after_seconds=error.retry_after_seconds,
+def _results(query: SearchQuery, answers: Sequence[Answer]) -> SearchResults:
+    found = [answer for answer in answers if answer.hits]
+    failures = [answer.error for answer in answers if answer.error is not None]
+    if not found and failures:
+        raise NoProviderAnswered(failures)
+    rankings = [Ranking(answer.report.provider, answer.hits) for answer in found]
+    hits = fuse(rankings, words=query.text)[: query.limit]
+    finders = {provider for hit in hits for provider in hit.providers}
+    givers = [answer.report for answer in found if answer.report.provider in finders]
+    reports = tuple(answer.report for answer in answers)
+    return SearchResults(
+        query=query.text,
+        hits=tuple(hits),
+        provider="+".join(report.provider for report in givers) or reports[-1].provider,
+        reports=reports,
+        notes=_notes(givers),
+        page=query.page,
     )
 
 
-def _tidy(hits: Sequence[SearchHit], query: SearchQuery) -> list[SearchHit]:
-    """Clean every field, drop hits without a URL and repeats, keep the order."""
-    tidy: dict[str, SearchHit] = {}
-    for hit in hits:
-        url = clean_line(hit.url, 4_000)
-        if url and url not in tidy:
-            tidy[url] = replace(
-                hit,
-                url=url,
-                title=clean_line(hit.title, MAX_TITLE_CHARS),
-                preview=clean_line(hit.preview, query.preview_chars),
+def _notes(givers: Sequence[ProviderReport]) -> tuple[str, ...]:
+    """One sentence for each operator that somebody who gave hits did not apply."""
+    notes: list[str] = []
+    for operator in OPERATORS:
+        names = [report.provider for report in givers if operator in report.ignored]
+        if names and operator not in HELD_OPERATORS:
+            notes.append(
+                f"{' and '.join(names)} cannot {_UNAPPLIED[operator]}:"
+                " that part of the query was not applied to what they found."
             )
-    return list(tidy.values())[: query.limit]
+    return tuple(notes)

@@ -118,6 +118,8 @@ class SearchResults:
     """In the order asked."""
     notes: tuple[str, ...] = field(default=())
     """What the reader should know, such as an operator that nobody could apply."""
+    page: int = 1
+    """The page that was asked for."""
 
 
 class SearchProvider(Protocol):

@@ -1,13 +1,12 @@
 """The local full-text index as a provider."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio.to_thread
 
 from mcp_server.corpus.index import LocalIndex
 from mcp_server.errors import CorpusError, ProviderFailed
-from mcp_server.search.types import SearchHit, SearchQuery
+from mcp_server.search.types import Operator, ProviderReply, SearchQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +15,12 @@ class Local:
 
     index: LocalIndex
     name: str = "local"
+    operators: frozenset[Operator] = frozenset({"site", "exclude", "dates", "page"})
 
-    async def search(self, query: SearchQuery) -> Sequence[SearchHit]:
+    async def search(self, query: SearchQuery) -> ProviderReply:
         """The index's hits; runs in a thread, since a cold index reads from disk."""
         try:
-            return await anyio.to_thread.run_sync(self.index.search, query)
+            hits = await anyio.to_thread.run_sync(self.index.search, query)
         except CorpusError as exc:
             raise ProviderFailed(self.name, str(exc), retryable=False, hint=exc.hint) from exc
+        return ProviderReply(hits=hits)
