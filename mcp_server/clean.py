@@ -18,6 +18,10 @@ _DROPPED = re.compile(
     "\U000e0000-\U000e0fff"  # tags and variation selectors supplement: hidden text
     "]"
 )
+_DROPPED_BUT_PRINTABLE = re.compile(
+    "[\u034f\u17b4\u17b5\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+"""What `str.isprintable` lets through of `_DROPPED` and `_SELECTORS`."""
 _SELECTORS = re.compile("[\ufe00-\ufe0f]{2,}")  # one may follow a sign; a run is hidden text
 _BLANK_LINES = re.compile(r"\n{3,}")
 _BLOCK_CHARS = 256 * 1024
@@ -31,11 +35,28 @@ def clean(text: str) -> str:
     Newlines become LF, runs of blank lines collapse to one, the ends are trimmed. Runs in
     linear time and is idempotent.
     """
+    if len(text) <= _BLOCK_CHARS and _is_clean(text):
+        return text.strip()
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ")
     pieces = (text[at : at + _BLOCK_CHARS] for at in range(0, len(text), _BLOCK_CHARS))
     text = "".join(_DROPPED.sub("", piece) for piece in pieces)
     text = "".join(_clean_block(block) for block in _blocks(text))
     return _with_few_blank_lines(text).strip()
+
+
+def _is_clean(text: str) -> bool:
+    """Whether there is nothing to do but to trim the ends; most text is so, and this is fast."""
+    if "\n" in text:
+        if " \n" in text or "\n\n\n" in text:
+            return False
+        line = text.replace("\n", " ")
+    else:
+        line = text
+    return (
+        line.isprintable()
+        and "![" not in text
+        and (text.isascii() or not _DROPPED_BUT_PRINTABLE.search(text))
+    )
 
 
 def _blocks(text: str) -> Iterator[str]:
@@ -66,7 +87,9 @@ def clean_line(text: str, max_chars: int) -> str:
 
     White space collapses to single spaces; a longer text is cut at a word and ends in "…".
     """
-    line = " ".join(clean(text).split())
+    line = clean(text)
+    if "  " in line or not line.isprintable():
+        line = " ".join(line.split())
     if len(line) <= max_chars:
         return line
     cut = line[: max_chars - 1]

@@ -36,6 +36,14 @@ def test_dangerous_characters_are_dropped_and_text_stays(dirty: str, expected: s
     assert clean(dirty) == expected
 
 
+def test_no_character_that_has_to_go_is_missed_in_text_that_looks_clean() -> None:
+    every = "".join(map(chr, range(0x11_0000)))
+    kept = set(clean(every))  # the tab in it has the text read character by character
+    dropped = [char for char in every if char not in kept and not char.isspace()]
+    assert len(dropped) > 6_000
+    assert [char for char in dropped if clean(f"a{char}{char}b") != "ab"] == []
+
+
 @given(st.text(alphabet=st.characters(), max_size=200))
 def test_cleaning_twice_changes_nothing_and_the_result_is_encodable(text: str) -> None:
     once = clean(text)

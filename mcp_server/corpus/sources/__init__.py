@@ -1,0 +1,1 @@
+"""What an index can be built from, one file per kind of source; `opening` tells them apart."""
