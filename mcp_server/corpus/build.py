@@ -1,26 +1,42 @@
-"""Build an index from documents and put it in place in one step."""
+"""Build an index from sources and put it in place in one step."""
 
+import hashlib
 import json
-import os
 import shutil
 import time
-import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import tantivy
-
-from mcp_server.corpus.documents import Document, read_source, source_bytes
-from mcp_server.corpus.index import FORMAT, MANIFEST, Manifest, SourceRecord, index_schema
+from mcp_server.corpus.storage.checkpoint import CHECKPOINT, Checkpoint, Progress, resume_point
+from mcp_server.corpus.storage.folder import (
+    cannot_write,
+    current_generation,
+    new_generation,
+    unfinished_generations,
+    writing,
+)
+from mcp_server.corpus.storage.manifest import (
+    FORMAT,
+    MANIFEST,
+    META,
+    Manifest,
+    SourceRecord,
+    committed,
+    write_durably,
+)
+from mcp_server.corpus.storage.schema import analyzer
+from mcp_server.corpus.storage.snapshot import Snapshot
+from mcp_server.corpus.storage.writer import IndexWriter
+from mcp_server.corpus.types import DocumentSource, Position, SourceItem
 from mcp_server.errors import CorpusError
 
-MIN_FREE_BYTES = 1_000_000
-"""A disk with less free space is called full: segments are written in blocks about this large."""
-WRITER_MEMORY_BYTES = 128_000_000
-"""Heap of the one indexing thread; tantivy starts a new segment when it is full."""
+COMMIT_SECONDS = 60.0
+"""The work that a kill can cost."""
+_TELL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +44,22 @@ class BuildProgress:
     """How far a build has come."""
 
     documents: int
-    done_bytes: int
-    total_bytes: int
+    """Read so far, those of an earlier process included."""
+    done: int
+    """Of `total`, in the sources' own unit: bytes, rows or pages."""
+    total: int | None
+    """None where a source does not know."""
     seconds: float
+    """Since this process began."""
+    documents_per_second: float
+    """Of this process."""
+    seconds_left: float | None
+    """None while nobody can say."""
 
     @property
-    def seconds_left(self) -> float | None:
-        """Estimated from the bytes read so far; None before the first ones."""
-        if not self.done_bytes:
-            return None
-        return self.seconds * max(0, self.total_bytes - self.done_bytes) / self.done_bytes
+    def share(self) -> float | None:
+        """From 0 to 1; None when the total is not known."""
+        return min(1.0, self.done / self.total) if self.total else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,219 +68,300 @@ class BuildReport:
 
     manifest: Manifest
     duplicates: int
-    """Documents left out because their id came before."""
+    """Documents that were replaced because their id came again."""
+    resumed_documents: int
+    """Documents that an earlier process had added; 0 for a build in one go."""
     seconds: float
+    """Of this process."""
 
 
 def build_index(
-    sources: Sequence[Path],
+    sources: Sequence[DocumentSource],
     directory: Path,
     *,
-    base_url: str = "",
     name: str = "",
     digest: str = "",
+    language: str = "en",
+    options: str = "",
     progress: Callable[[BuildProgress], None] = lambda _: None,
+    note: Callable[[str], None] = lambda _: None,
+    wait_seconds: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> BuildReport:
     """Index every document of `sources` into `directory`, replacing an index that is there.
 
-    The old index answers until the new one is complete, and stays when the build fails.
+    The old index answers until the new one is complete, and stays when the build fails. A build
+    that was stopped or killed goes on where it was when the same is built again.
 
     Args:
-        sources: files or folders, see `documents.read_source`.
+        sources: read one after the other; a document whose id comes again replaces the first.
         directory: made when missing; must be empty or an index.
-        base_url: URL prefix for documents that name no URL.
         name: what results call the index; the first source's name by default.
         digest: identifies the content of the sources, kept in the manifest.
+        language: of the stemmer, one of `schema.LANGUAGES`.
+        options: what else changes the documents, such as a base URL: only a build with the same
+            options goes on with an unfinished one.
         progress: called at most about ten times a second.
+        note: told in a sentence when an unfinished build is found.
+        wait_seconds: how long to wait for another process that writes to `directory`.
+        clock: tells seconds from any start; every `COMMIT_SECONDS` what was read is made durable.
 
     Raises:
-        CorpusError: a source cannot be read, `directory` holds something else, or the disk is
-            full. Nothing half-written is left behind.
+        CorpusError: a source cannot be read, `directory` holds something else or is written to by
+            another process, or the disk is full.
+        ConfigError: the language is unknown.
+        KeyboardInterrupt: with a message that says what was kept and how to go on.
     """
-    started = time.monotonic()
-    sizes = [source_bytes(source) for source in sources]
-    _check_target(directory)
-    records: list[SourceRecord] = []
-    counter = _Counter(sum(sizes), started, progress)
-
-    def documents() -> Iterator[Document]:
-        for source, size in zip(sources, sizes, strict=True):
-            before = counter.documents
-            for document in read_source(source, base_url=base_url, read=counter.read):
-                if counter.is_new(document):
-                    yield document
-            counter.finished_bytes += size
-            records.append(SourceRecord(name=source.name, documents=counter.documents - before))
-
-    with _generation(directory) as folder:
-        _write(documents(), folder)
-        if not counter.documents:
-            raise CorpusError("the sources hold no documents", hint="nothing was written")
-        manifest = Manifest(
-            format=FORMAT,
-            name=name or records[0].name,
-            generation=folder.name,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            documents=counter.documents,
-            text_bytes=counter.text_bytes,
-            sources=records,
-            files={file.name: file.stat().st_size for file in sorted(folder.iterdir())},
-            digest=digest,
+    analyzer(language)
+    with writing(directory, wait_seconds=wait_seconds):
+        build = _Build(sources, directory, language, progress, clock)
+        build.find_unfinished(_key(sources, language, options), note)
+        folder = build.run()
+        read = build.read_counts
+        records = [
+            SourceRecord(name=source.name, documents=count)
+            for source, count in zip(sources, read, strict=True)
+        ]
+        manifest = describe(
+            folder, name=name or records[0].name, sources=records, language=language, digest=digest
         )
+        if not manifest.documents:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise CorpusError("the sources hold no documents", hint="nothing was written")
         _switch(directory, manifest)
     return BuildReport(
-        manifest=manifest, duplicates=counter.duplicates, seconds=time.monotonic() - started
+        manifest=manifest,
+        duplicates=sum(read) - manifest.documents,
+        resumed_documents=build.resumed_documents,
+        seconds=build.seconds,
     )
 
 
-class _Counter:
-    """Counts documents and bytes, drops repeated ids, reports progress."""
+def describe(
+    folder: Path,
+    *,
+    name: str,
+    sources: list[SourceRecord],
+    language: str,
+    digest: str,
+    created: str = "",
+) -> Manifest:
+    """The manifest of the last commit in a generation's folder, counted from the index itself.
+
+    Raises:
+        CorpusError: the generation is damaged.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    snapshot = Snapshot(folder, language)
+    with snapshot.damage_named():
+        documents, passages, text_bytes = snapshot.count()
+    return Manifest(
+        format=FORMAT,
+        name=name,
+        generation=folder.name,
+        created=created or now,
+        updated=now,
+        documents=documents,
+        passages=passages,
+        text_bytes=text_bytes,
+        sources=sources,
+        language=language,
+        commit=committed(folder),
+        files={
+            file.name: file.stat().st_size
+            for file in sorted(folder.iterdir())
+            if file.name != CHECKPOINT and file.suffix != ".lock"
+        },
+        checksums={META: zlib.crc32((folder / META).read_bytes())},
+        digest=digest,
+    )
+
+
+def _key(sources: Sequence[DocumentSource], language: str, options: str) -> str:
+    told = [FORMAT, language, options, *([source.name, source.fingerprint] for source in sources)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+class _Build:
+    """One run of a build: where it is, and what it tells and keeps on the way."""
 
     def __init__(
-        self, total: int, started: float, progress: Callable[[BuildProgress], None]
+        self,
+        sources: Sequence[DocumentSource],
+        directory: Path,
+        language: str,
+        progress: Callable[[BuildProgress], None],
+        clock: Callable[[], float],
     ) -> None:
-        self.documents = self.text_bytes = self.duplicates = self.finished_bytes = 0
-        self._total, self._started, self._progress = total, started, progress
-        self._seen: set[int] = set()
-        self._told = started
+        totals = [source.total for source in sources]
+        self._sources, self._totals = sources, totals
+        self._directory, self._language = directory, language
+        self._progress, self._clock = progress, clock
+        self._started = self._told = self._committed_at = clock()
+        self._source, self._position = 0, Position("", 0)
+        self._documents = [0] * len(sources)
+        self._done_before = self.resumed_documents = 0
+        self._folder: Path | None = None
 
-    def is_new(self, document: Document) -> bool:
-        # 64 bits: a collision among 10 million ids has odds of 1 in 400,000.
-        key = hash(document.id)
-        if key in self._seen:
-            self.duplicates += 1
-            return False
-        self._seen.add(key)
-        self.documents += 1
-        self.text_bytes += len(document.title.encode()) + len(document.text.encode())
-        return True
+    @property
+    def read_counts(self) -> list[int]:
+        """Documents read from each source."""
+        return self._documents
 
-    def read(self, position: int) -> None:
-        now = time.monotonic()
-        if now - self._told >= 0.1:
-            self._told = now
-            self._progress(
-                BuildProgress(
-                    documents=self.documents,
-                    done_bytes=self.finished_bytes + position,
-                    total_bytes=self._total,
-                    seconds=now - self._started,
-                )
-            )
+    @property
+    def seconds(self) -> float:
+        return self._clock() - self._started
 
+    def find_unfinished(self, key: str, note: Callable[[str], None]) -> None:
+        """Take over what an earlier process left of this build; discard what others left."""
+        self._checkpoint = Checkpoint(key=key)
+        for folder in unfinished_generations(self._directory):
+            point = resume_point(folder, key) if self._folder is None else None
+            if point is None:
+                shutil.rmtree(folder, ignore_errors=True)
+                note("an unfinished build of other sources or options was discarded")
+                continue
+            self._folder = folder
+            self._source, self._position = point.source, Position(point.cursor, point.done)
+            self._documents = list(point.documents)
+            self._checkpoint.commit = committed(folder)
+            self._checkpoint.at_commit = point
+            self.resumed_documents = sum(point.documents)
+            self._done_before = self._done()
+            note(f"going on with an unfinished build: {self.resumed_documents:,} documents are in")
 
-def _check_target(directory: Path) -> None:
-    if directory.is_file():
-        raise CorpusError(f"{str(directory)!r} is a file", hint="--out names a folder")
-    if directory.is_dir() and not (directory / MANIFEST).exists():
-        others = [entry.name for entry in directory.iterdir() if not _is_generation(entry.name)]
-        if others:
-            raise CorpusError(
-                f"{str(directory)!r} holds other files ({others[0]!r}), not an index",
-                hint="name an empty or a new folder with --out",
-            )
-
-
-def _is_generation(name: str) -> bool:
-    return name.startswith(("gen-", ".manifest-"))
-
-
-@contextmanager
-def _generation(directory: Path) -> Generator[Path]:
-    """A folder for a new generation; removed again unless the manifest came to name it."""
-    folder = directory / f"gen-{uuid.uuid4().hex[:12]}"
-    made_directory = not directory.exists()
-    try:
+    def run(self) -> Path:
+        """Read the rest of the sources; returns the folder of the finished generation."""
+        items = self._items()
         try:
-            folder.mkdir(parents=True)
-        except OSError as exc:
-            raise _cannot_write(directory, exc.strerror or str(exc)) from exc
-        yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        (directory / f".manifest-{folder.name}").unlink(missing_ok=True)
-        if made_directory and directory.is_dir() and not any(directory.iterdir()):
-            directory.rmdir()
-        raise
+            if self._folder is None:
+                self._folder = new_generation(self._directory)
+                writer = IndexWriter.create(self._folder, language=self._language)
+            else:
+                writer = IndexWriter.open(self._folder, language=self._language)
+        except BaseException:
+            self._drop_empty()
+            raise
+        try:
+            self._add_all(items, writer)
+            self._commit(writer)
+            writer.close()
+        except KeyboardInterrupt as exc:
+            raise self._stopped(writer) from exc
+        except BaseException:
+            writer.abandon()
+            self._drop_empty()
+            raise
+        return self._folder
 
+    def _items(self) -> Iterator[tuple[int, SourceItem]]:
+        """What has not been read, with the number of its source."""
+        first, cursor = self._source, self._position.cursor
+        for number in range(first, len(self._sources)):
+            for item in self._sources[number].read(cursor if number == first else ""):
+                yield number, item
 
-def _write(documents: Iterable[Document], folder: Path) -> None:
-    try:
-        index = tantivy.Index(index_schema(), path=str(folder))
-        writer = index.writer(heap_size=WRITER_MEMORY_BYTES, num_threads=1)
-    except (ValueError, OSError) as exc:
-        raise _cannot_write(folder.parent, _reason(exc, folder)) from exc
-    try:
-        _add_all(documents, writer, folder)
-    except BaseException:
-        # Ends the writer's threads: one that still runs would write into the folder as it goes.
-        with suppress(ValueError, OSError):
-            writer.rollback()
-        with suppress(ValueError, OSError):
-            writer.wait_merging_threads()
-        raise
-    for lock in folder.glob(".tantivy-*.lock"):
-        lock.unlink(missing_ok=True)
+    def _add_all(self, items: Iterator[tuple[int, SourceItem]], writer: IndexWriter) -> None:
+        for number, item in items:
+            writer.add(item.document)
+            self._source, self._position = number, item.position
+            self._documents[number] += 1
+            now = self._clock()
+            if now - self._told >= _TELL_SECONDS:
+                self._told = now
+                self._progress(self._so_far(now))
+            if now - self._committed_at >= COMMIT_SECONDS:
+                self._commit(writer)
 
-
-def _add_all(documents: Iterable[Document], writer: tantivy.IndexWriter, folder: Path) -> None:
-    for document in documents:  # errors of the sources pass through as they are
-        links = [[link.text, link.url] for link in document.links]
-        stored = tantivy.Document(
-            id=document.id,
-            url=document.url,
-            title=document.title,
-            text=document.text,
-            links=json.dumps(links, ensure_ascii=False) if links else "",
+    def _commit(self, writer: IndexWriter) -> None:
+        if self._folder is None:
+            return
+        point = Progress(
+            source=self._source,
+            cursor=self._position.cursor,
+            done=self._position.done,
+            documents=list(self._documents),
         )
+        self._checkpoint.after_commit = point
         try:
-            writer.add_document(stored)
-        except (ValueError, OSError) as exc:
-            raise _cannot_write(folder.parent, _reason(exc, folder)) from exc
-    try:
-        writer.commit()
-        writer.wait_merging_threads()
-    except (ValueError, OSError) as exc:
-        raise _cannot_write(folder.parent, _reason(exc, folder)) from exc
+            self._checkpoint.write(self._folder)
+        except OSError as exc:
+            raise cannot_write(self._directory, exc.strerror or str(exc)) from exc
+        self._checkpoint.commit = writer.commit()
+        self._checkpoint.at_commit = point
+        self._committed_at = self._clock()
+
+    def _stopped(self, writer: IndexWriter) -> KeyboardInterrupt:
+        """Keep what was read and say so."""
+        with suppress(CorpusError):  # a full disk keeps what was committed before
+            self._commit(writer)
+        writer.abandon()
+        self._drop_empty()
+        kept = sum(self._checkpoint.at_commit.documents)
+        return KeyboardInterrupt(
+            f"stopped; {kept:,} documents are kept: run the same command again to go on"
+        )
+
+    def _drop_empty(self) -> None:
+        """Remove a generation without a commit; one with a commit can be gone on with."""
+        if self._folder is not None and not self._checkpoint.commit:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _done(self) -> int:
+        return sum(total or 0 for total in self._totals[: self._source]) + self._position.done
+
+    def _so_far(self, now: float) -> BuildProgress:
+        return progress_of(
+            self._totals,
+            done=self._done(),
+            documents=sum(self._documents),
+            seconds=now - self._started,
+            done_before=self._done_before,
+            documents_before=self.resumed_documents,
+        )
+
+
+def progress_of(
+    totals: Sequence[int | None],
+    *,
+    done: int,
+    documents: int,
+    seconds: float,
+    done_before: int = 0,
+    documents_before: int = 0,
+) -> BuildProgress:
+    """What a build or an update tells; `…_before` is what an earlier process did of it."""
+    total = None if None in totals else sum(total or 0 for total in totals)
+    read = done - done_before
+    left = None
+    if total is not None and read > 0:
+        left = seconds * max(0, total - done) / read
+    return BuildProgress(
+        documents=documents,
+        done=done,
+        total=total,
+        seconds=seconds,
+        documents_per_second=(documents - documents_before) / max(seconds, 1e-9),
+        seconds_left=left,
+    )
 
 
 def _switch(directory: Path, manifest: Manifest) -> None:
-    """Make the generation current by replacing the manifest, atomically and durably.
-
-    Only the generation that was current before is removed: another one may be a build that runs
-    beside this one, as when two hosts start a server for the first time.
-    """
-    before = _current_generation(directory)
-    temporary = directory / f".manifest-{manifest.generation}"
-    try:
-        with temporary.open("wb") as file:
-            file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(directory / MANIFEST)
-    except OSError as exc:
-        raise _cannot_write(directory, exc.strerror or str(exc)) from exc
-    if before:
+    """Make the generation current by replacing the manifest, and remove the one before."""
+    before = current_generation(directory)
+    write_manifest(directory, manifest)
+    (directory / manifest.generation / CHECKPOINT).unlink(missing_ok=True)
+    if before and before != manifest.generation:
         shutil.rmtree(directory / before, ignore_errors=True)
 
 
-def _current_generation(directory: Path) -> str:
-    """The generation that the manifest names; "" when there is none or it cannot be read."""
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Put the manifest in place in one step.
+
+    Raises:
+        CorpusError: it cannot be written.
+    """
     try:
-        return Manifest.model_validate_json((directory / MANIFEST).read_bytes()).generation
-    except (OSError, ValueError):
-        return ""
-
-
-def _reason(exc: Exception, folder: Path) -> str:
-    # tantivy reports a write that failed in its thread only as "the writer was killed".
-    if "os error 28" in str(exc) or shutil.disk_usage(folder).free < MIN_FREE_BYTES:
-        return "no space left on device"
-    return str(exc).splitlines()[0][:200]
-
-
-def _cannot_write(directory: Path, reason: str) -> CorpusError:
-    return CorpusError(
-        f"cannot write the index at {str(directory)!r}: {reason}",
-        hint="an index that was there is untouched; free some space or name another --out",
-    )
+        write_durably(directory / MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
+    except OSError as exc:
+        raise cannot_write(directory, exc.strerror or str(exc)) from exc

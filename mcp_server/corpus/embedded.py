@@ -7,13 +7,15 @@ from pathlib import Path
 import platformdirs
 
 from mcp_server.corpus.build import BuildProgress, BuildReport, build_index
-from mcp_server.corpus.index import read_manifest
+from mcp_server.corpus.storage.manifest import read_manifest
 from mcp_server.errors import CorpusError
 
 PAGES = Path(__file__).with_name("encyclopedia")
 BASE_URL = "https://encyclopedia.example/"
 """`.example` is reserved (RFC 2606): these URLs can never point at somebody's site."""
 NAME = "embedded encyclopedia"
+WAIT_SECONDS = 30.0
+"""How long a server waits for another one that builds this index at the same time."""
 
 
 def embedded_index_dir() -> Path:
@@ -39,13 +41,16 @@ def build_embedded_index(
     Raises:
         CorpusError: the folder cannot be written.
     """
+    # The readers of sources take a while to import, and most starts of a server build nothing.
+    from mcp_server.corpus.sources.opening import open_source
+
     return build_index(
-        [PAGES],
+        [open_source(PAGES, base_url=BASE_URL)],
         directory or embedded_index_dir(),
-        base_url=BASE_URL,
         name=NAME,
         digest=pages_digest(),
         progress=progress,
+        wait_seconds=WAIT_SECONDS,
     )
 
 

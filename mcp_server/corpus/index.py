@@ -1,159 +1,152 @@
-"""Open a full-text index on disk and answer from it.
+"""Answer from a full-text index on disk.
 
-An index is a folder: `manifest.json` names the current generation, a sub-folder with tantivy's
-files. A build writes a new generation and then replaces the manifest in one step, so readers
-never see half an index and a failed build leaves the old one as it was.
+The folder is described in `manifest`, the fields in `schema`. Readers never wait for a writer: an
+open index shows one state, and goes on to a newer one at the next question, at most once a second.
 """
 
-import json
+import os
 import re
-from collections.abc import Generator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
 import tantivy
-from pydantic import BaseModel, ValidationError
 
 from mcp_server.clean import clean_line
+from mcp_server.corpus.ranking.question import read_question, words_query
+from mcp_server.corpus.ranking.rank import Similarity, rank
+from mcp_server.corpus.ranking.snippets import snippet
+from mcp_server.corpus.storage.manifest import MANIFEST, META, Manifest, read_manifest
+from mcp_server.corpus.storage.records import Record
+from mcp_server.corpus.storage.snapshot import Snapshot, is_excluded
+from mcp_server.corpus.types import Passage
 from mcp_server.errors import CorpusError
 from mcp_server.search.types import SearchHit, SearchQuery
-from mcp_server.visit.types import Link, Page
+from mcp_server.visit.types import Page
 
-MANIFEST = "manifest.json"
-FORMAT = 1
-"""Raised when an index must be built again to be read."""
+__all__ = ["LocalIndex", "Manifest", "read_manifest"]
 
-_WORD = re.compile(r"\w+")
+REFRESH_SECONDS = 1.0
+"""A newer state is looked for at most this often."""
+MAX_CANDIDATES = 10_000
+"""Most passages looked at for one question, where a few documents have very many."""
+_OPEN_ATTEMPTS = 5
+
 _HEADING_MARK = re.compile(r"^#{1,6} ", re.MULTILINE)
-_STOP_WORDS = frozenset(
-    """a about an and are as at be been but by can could did do does for from had has have he her
-    his how i if in into is it its me more most my no not of on one or our she should so some such
-    than that the their them then there these they this those to was we were what when where which
-    who whom whose why will with would you your""".split()
-)
-
-
-class SourceRecord(BaseModel):
-    """What a generation was built from."""
-
-    name: str
-    documents: int
-
-
-class Manifest(BaseModel):
-    """The index's description, as stored in `manifest.json`."""
-
-    format: int
-    name: str
-    generation: str
-    created: str
-    documents: int
-    text_bytes: int
-    sources: list[SourceRecord]
-    files: dict[str, int]
-    """Name and size in bytes of every file of the generation."""
-    digest: str = ""
-    """Identifies the sources' content where the builder knows it."""
-
-
-def index_schema() -> tantivy.Schema:
-    """The fields of an index: identity and links stored, title and text searched with stemming."""
-    builder = tantivy.SchemaBuilder()
-    builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("url", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("title", stored=True, tokenizer_name="en_stem")
-    builder.add_text_field("text", stored=True, tokenizer_name="en_stem")
-    builder.add_text_field("links", stored=True, tokenizer_name="raw", index_option="basic")
-    return builder.build()
-
-
-def read_manifest(directory: Path) -> Manifest:
-    """Read and check the manifest of an index.
-
-    Raises:
-        CorpusError: there is no index, it is damaged, or it is of another format.
-    """
-    rebuild = f"build one: seekling-mcp index build SOURCE… --out {directory}"
-    path = directory / MANIFEST
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise CorpusError(f"no index at {str(directory)!r}", hint=rebuild) from None
-    except OSError as exc:
-        raise CorpusError(f"cannot read {str(path)!r}: {exc.strerror}", hint=rebuild) from exc
-    except ValidationError as exc:
-        raise CorpusError(
-            f"the index at {str(directory)!r} is damaged: its manifest is not readable",
-            hint=rebuild,
-        ) from exc
-    if manifest.format != FORMAT:
-        raise CorpusError(
-            f"the index at {str(directory)!r} has format {manifest.format}, this version reads"
-            f" format {FORMAT}",
-            hint=rebuild,
-        )
-    for name, size in manifest.files.items():
-        file = directory / manifest.generation / name
-        if not file.is_file() or file.stat().st_size != size:
-            raise CorpusError(
-                f"the index at {str(directory)!r} is damaged: {name} is missing or cut short",
-                hint=rebuild,
-            )
-    return manifest
 
 
 class LocalIndex:
     """An open index; safe to use from several threads, and by several processes at once."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        similarity: Similarity | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Open the index at `directory`.
+
+        Args:
+            directory: made by `build_index`.
+            similarity: lets meaning count beside words, see `ranking.rank`.
+            clock: tells seconds from any start.
 
         Raises:
             CorpusError: it is missing, damaged or of another format.
         """
         self.directory = directory
-        self.manifest = read_manifest(directory)
-        with self._damage_named():
-            self._index = tantivy.Index.open(str(directory / self.manifest.generation))
-            self._index.reload()
-            self._searcher = self._index.searcher()
-        self._schema = index_schema()
+        self._similarity = similarity
+        self._clock = clock
+        self._refreshing = threading.Lock()
+        self._checked_at = clock()
+        self._seen, self._manifest, self._snapshot = self._open()
+
+    @property
+    def manifest(self) -> Manifest:
+        """The description of the index at the state that questions see now."""
+        self.snapshot()
+        return self._manifest
+
+    def snapshot(self) -> Snapshot:
+        """The newest state that is known; a question keeps to one from its start to its end.
+
+        A state that cannot be opened, as while an index is being replaced by hand, is tried again
+        later: what is open goes on to answer.
+        """
+        now = self._clock()
+        if now - self._checked_at >= REFRESH_SECONDS and self._refreshing.acquire(blocking=False):
+            try:
+                self._checked_at = now
+                if _state_of(self.directory, self._manifest) != self._seen:
+                    self._seen, self._manifest, self._snapshot = self._open()
+            except CorpusError:
+                pass
+            finally:
+                self._refreshing.release()
+        return self._snapshot
+
+    def _open(self) -> tuple[object, Manifest, Snapshot]:
+        """The present state: what identifies it, its description, and itself."""
+        for attempt in range(1, _OPEN_ATTEMPTS + 1):
+            manifest = read_manifest(self.directory)
+            seen = _state_of(self.directory, manifest)
+            try:
+                generation = self.directory / manifest.generation
+                return seen, manifest, Snapshot(generation, manifest.language)
+            except CorpusError:
+                # A writer may just have replaced the generation that the manifest named.
+                is_replaced = read_manifest(self.directory).generation != manifest.generation
+                if not is_replaced or attempt == _OPEN_ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def search(self, query: SearchQuery) -> list[SearchHit]:
-        """Answer a query with at most `query.limit` hits, best BM25 score first.
+        """Answer a query with at most `query.limit` hits, best first, one per document.
 
-        The query is a bag of words: stop words and query syntax in it have no effect.
+        The steps are in `ranking`; stop words and query syntax have no effect.
 
         Raises:
             CorpusError: the index is damaged.
         """
-        words = [word for word in _WORD.findall(query.text.lower()) if word not in _STOP_WORDS]
-        words = words or _WORD.findall(query.text.lower())
-        if not words:
-            return []
-        with self._damage_named():
-            parsed, _ = self._index.parse_query_lenient(" ".join(words), ["title", "text"])
-            found = self._searcher.search(parsed, query.limit)
-            snippets = tantivy.SnippetGenerator.create(self._searcher, parsed, self._schema, "text")
-            snippets.set_max_num_chars(query.preview_chars)
-            hits: list[SearchHit] = []
-            for score, address in found.hits:
-                document = self._searcher.doc(address)
-                text = _first(document, "text")
-                preview = text
-                if len(text) > query.preview_chars:
-                    preview = snippets.snippet_from_doc(document).fragment() or text
-                hits.append(
-                    SearchHit(
-                        url=_first(document, "url"),
-                        title=_first(document, "title"),
-                        preview=clean_line(_HEADING_MARK.sub("", preview), query.preview_chars),
-                        document_id=_first(document, "id"),
-                        score=float(cast(float, score)),
-                    )
+        snapshot = self.snapshot()
+        with snapshot.damage_named():
+            question = read_question(snapshot, query.text, snapshot.language)
+            ranked = rank(snapshot, question, snapshot.filter_query(query), self._similarity)
+            best = one_per_document(((found.score, found.passage) for found in ranked), query)
+            return [
+                _hit(
+                    passage,
+                    score,
+                    snippet(passage.text, passage.title, question, query.preview_chars),
                 )
-        return hits
+                for score, passage in best
+            ]
+
+    def search_plain(self, query: SearchQuery) -> list[SearchHit]:
+        """Answer by BM25 over titles and texts alone, the baseline of the ranking.
+
+        The query is a bag of words, those of `search`: stop words and query syntax in it have no
+        effect. A preview is the beginning of the best passage.
+
+        Raises:
+            CorpusError: the index is damaged.
+        """
+        snapshot = self.snapshot()
+        with snapshot.damage_named():
+            question = read_question(snapshot, query.text, snapshot.language)
+            if not question.weights:
+                return []
+            asked = words_query(snapshot.schema, question.weights)
+            wanted = query.page * query.limit
+            hits = _plain_hits(snapshot, snapshot.filtered(asked, query), wanted)
+            return [
+                _hit(passage, score, _beginning(passage.text, query.preview_chars))
+                for score, passage in one_per_document(hits, query)
+            ]
 
     def page_at(self, url: str) -> Page | None:
         """The whole document stored under exactly this URL, or None.
@@ -161,45 +154,100 @@ class LocalIndex:
         Raises:
             CorpusError: the index is damaged.
         """
-        with self._damage_named():
-            query = tantivy.Query.term_query(self._schema, "url", url, "basic")
-            found = self._searcher.search(query, 1).hits
-            if not found:
+        snapshot = self.snapshot()
+        with snapshot.damage_named():
+            query = tantivy.Query.term_query(snapshot.schema, "url", url, "basic")
+            parts = snapshot.matches(query)
+            if not parts:
                 return None
-            document = self._searcher.doc(found[0][1])
-        links = cast(list[list[str]], json.loads(_first(document, "links") or "[]"))
-        return Page(
-            url=url,
-            final_url=url,
-            title=_first(document, "title"),
-            text=_first(document, "text"),
-            media_type="text/markdown",
-            links=tuple(Link(text=text, url=target) for text, target in links),
-        )
+            found = snapshot.searcher.search(query, parts, count=False)
+            records = [snapshot.record(address) for _, address in found.hits]
+        return _page(url, records)
 
     async def page(self, url: str) -> Page | None:
         """`page_at` as a `PageSource`; a lookup takes well under a millisecond."""
         return self.page_at(url)
 
-    @contextmanager
-    def _damage_named(self) -> Generator[None]:
-        """Turn tantivy's errors, panics of its Rust code included, into a `CorpusError`."""
-        try:
-            yield
-        except CorpusError:
-            raise
-        except BaseException as exc:
-            # A damaged file makes the Rust side panic; pyo3 raises that as a BaseException of a
-            # type that cannot be imported.
-            if isinstance(exc, ValueError | OSError) or type(exc).__name__ == "PanicException":
-                reason = (str(exc).splitlines() or [""])[0][:200]
-                raise CorpusError(
-                    f"the index at {str(self.directory)!r} is damaged: {reason}",
-                    hint=f"build it again: seekling-mcp index build SOURCE… --out {self.directory}",
-                ) from exc
-            raise
+
+def one_per_document(
+    passages: Iterable[tuple[float, Passage]], query: SearchQuery
+) -> list[tuple[float, Passage]]:
+    """The best passage of each of the best documents with its score, for the page asked for.
+
+    Args:
+        passages: best first; no more are taken than needed, and at most `MAX_CANDIDATES`.
+        query: says how many documents are wanted and which ones are not.
+    """
+    first = (query.page - 1) * query.limit
+    wanted = first + query.limit
+    best: dict[str, tuple[float, Passage]] = {}
+    for score, passage in islice(passages, MAX_CANDIDATES):
+        if passage.document_id in best or is_excluded(passage.url, query.exclude_domains):
+            continue
+        best[passage.document_id] = (score, passage)
+        if len(best) == wanted:
+            break
+    return list(best.values())[first:]
 
 
-def _first(document: tantivy.Document, field: str) -> str:
-    value = document.get_first(field)
-    return value if isinstance(value, str) else ""
+def _plain_hits(
+    snapshot: Snapshot, query: tantivy.Query, count: int
+) -> Iterator[tuple[float, Passage]]:
+    """Passages in the order of their scores; those after `count` are found when asked for."""
+    start = 0
+    while True:
+        hits = snapshot.searcher.search(query, count, count=False, offset=start).hits
+        for score, address in hits:
+            yield cast(float, score), snapshot.passage(address)
+        if len(hits) < count:
+            return
+        start, count = start + count, 4 * count
+
+
+def _hit(passage: Passage, score: float, preview: str) -> SearchHit:
+    return SearchHit(
+        url=passage.url,
+        title=passage.title,
+        preview=preview,
+        published=passage.published,
+        document_id=passage.document_id,
+        score=score,
+    )
+
+
+def _beginning(text: str, max_chars: int) -> str:
+    return clean_line(_HEADING_MARK.sub("", text[: 2 * max_chars]), max_chars)
+
+
+def _page(url: str, records: Sequence[Record]) -> Page:
+    """The document that its parts make; the one of the smallest id where two have this URL."""
+    identity = min(record.passage.document_id for record in records)
+    parts = sorted(
+        (record for record in records if record.passage.document_id == identity),
+        key=lambda record: record.passage.part,
+    )
+    first = parts[0]
+    return Page(
+        url=url,
+        final_url=url,
+        title=first.passage.title,
+        text="".join(record.passage.text for record in parts),
+        media_type="text/markdown",
+        links=first.links,
+    )
+
+
+def _state_of(directory: Path, manifest: Manifest) -> object:
+    """Changes with each new state; takes a few microseconds."""
+    return (
+        _identity(directory / MANIFEST),
+        _identity(directory / manifest.generation / META),
+    )
+
+
+def _identity(path: Path) -> object:
+    try:
+        stat = os.stat(path)  # noqa: PTH116 - a third of the time of Path.stat
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size

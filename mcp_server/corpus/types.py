@@ -73,6 +73,11 @@ class DocumentSource(Protocol):
         """How much there is to read, in bytes, rows or pages; None where nobody knows."""
         ...
 
+    @property
+    def skipped(self) -> int:
+        """Documents that could not be read so far, by this object; each is logged."""
+        ...
+
     def read(self, after: str = "") -> Iterator[SourceItem]:
         """Read the documents in a fixed order with bounded memory.
 
