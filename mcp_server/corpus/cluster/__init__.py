@@ -1,0 +1,1 @@
+"""Copy an index to OpenSearch or Elasticsearch."""
