@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-random lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-lucene test-random lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,11 @@ test: setup-dev model index ## run the tests
 test-browser: setup-dev ## run the tests that hang, crash and kill a real browser
 	@$(BIN)/python -m pytest -m browser
 
+# Apart, because it fetches 200 MB from the package index and starts a Java server.
+test-lucene: setup-dev ## ask a real Lucene server through our provider
+	@$(BIN)/python tests/lucene/fetch_lucene.py
+	@$(BIN)/python -m pytest -s tests/lucene/real_lucene.py
+
 # Apart, because what it finds depends on chance and it takes minutes.
 test-random: setup-dev ## look for counterexamples to the property tests with new random inputs
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --hypothesis-profile random $$(grep -rl '^@given' tests)
@@ -74,7 +79,7 @@ check: lint types test ## everything CI runs
 
 lock: setup-dev ## resolve the dependencies again
 	@$(PIP) install --quiet uv
-	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra office --extra browser --extra semantic --extra dev -c requirements.lock"; do \
+	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra office --extra corpus --extra browser --extra semantic --extra dev -c requirements.lock"; do \
 	  set -- $$f; out=$$1; shift; \
 	  $(BIN)/uv pip compile pyproject.toml $$@ --upgrade --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-header --quiet --output-file $$out; done

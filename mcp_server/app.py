@@ -2,29 +2,47 @@
 
 import difflib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import httpx
 from httpcore import AsyncNetworkBackend
+from pydantic import SecretStr
 
 from mcp_server.config import ServerConfig
 from mcp_server.corpus.embedded import ensure_embedded_index
 from mcp_server.corpus.index import LocalIndex
-from mcp_server.errors import ConfigError, CorpusError
+from mcp_server.errors import BadQuery, ConfigError, CorpusError
 from mcp_server.extract.workers.pool import ExtractionPool
+from mcp_server.search.asking import Policies
+from mcp_server.search.cache import ReplyCache
+from mcp_server.search.domains import read_exclusions
 from mcp_server.search.providers import PROVIDERS, ProviderMaterials
+from mcp_server.search.providers.anserini import Anserini
+from mcp_server.search.providers.index_server import IndexServer
+from mcp_server.search.providers.opensearch import OpenSearch
+from mcp_server.search.providers.retriever import Retriever
+from mcp_server.search.rate_limit import RateLimits, read_rates
+from mcp_server.search.readers import JinaReader, SerperReader
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import SearchProvider
+from mcp_server.search.usage import Usage, read_budgets, read_prices
 from mcp_server.semantic.embedding import Embedder
+from mcp_server.shared_file import SharedFile
 from mcp_server.visit.admission import VisitSlots
 from mcp_server.visit.browser.browser import Browser
 from mcp_server.visit.cache.page_cache import PageCache
 from mcp_server.visit.fetching.fetch import FetchLimits, fetch
-from mcp_server.visit.fetching.transport import build_page_backend, build_page_client
+from mcp_server.visit.fetching.transport import (
+    build_page_backend,
+    build_page_client,
+    build_ssl_context,
+)
 from mcp_server.visit.guard import Policy
+from mcp_server.visit.reading.passages import Similarity
 from mcp_server.visit.robots import Robots
 from mcp_server.visit.service import VisitParts, VisitService
 from mcp_server.visit.types import PageSource, Resource
@@ -32,6 +50,14 @@ from mcp_server.visit.types import PageSource, Resource
 logger = logging.getLogger(__name__)
 
 ALL_PORTS = frozenset(range(1, 65_536))
+CLUSTER_SECONDS = 120.0
+"""Longest wait for one reply of a search cluster that is being filled."""
+SEARCH_CACHE_BYTES = 300_000_000
+"""Bound of the file of search replies and usage counts."""
+_SELF_HOSTED = ("searxng", "index_server", "retriever", "opensearch", "anserini")
+"""Providers that need a URL; keys of theirs say nothing without it."""
+_WITH_PAGES = (IndexServer, Retriever, OpenSearch, Anserini)
+"""Providers whose hits only they can show whole."""
 ROBOTS_LIMITS = FetchLimits(deadline_seconds=10, max_wire_bytes=5_000_000, max_body_bytes=5_000_000)
 
 
@@ -52,28 +78,43 @@ def provider_chain(config: ServerConfig) -> tuple[str, ...]:
         ConfigError: a name is unknown, or `auto` stands beside other names.
     """
     if config.providers == ("auto",):
-        configured = [
-            name
-            for name, is_configured in (
-                ("serper", config.serper_api_key is not None),
-                ("searxng", bool(config.searxng_url)),
-                ("local", config.index is not None),
-            )
-            if is_configured
-        ]
+        configured = [name for name in PROVIDERS if _is_configured(name, config)]
         last = [] if "local" in configured else ["local"]
         return (*configured, "duckduckgo", *last)
     if not config.providers:
         raise ConfigError("setting 'providers' is empty", hint=f"name some of {list(PROVIDERS)}")
+    if "auto" in config.providers:
+        raise ConfigError(
+            "setting 'providers': 'auto' stands alone", hint="or name all that you want, in order"
+        )
     for name in config.providers:
         if name not in PROVIDERS:
-            close = difflib.get_close_matches(name, PROVIDERS, n=1, cutoff=0.4)
+            close = difflib.get_close_matches(name, PROVIDERS, n=1, cutoff=0.6)
             meant = f", did you mean {close[0]!r}?" if close else ""
             raise ConfigError(
-                f"unknown search provider {name!r}{meant}",
+                f"setting 'providers': unknown search provider {name!r}{meant}",
                 hint=f"known: auto (alone), {', '.join(PROVIDERS)}",
             )
     return tuple(dict.fromkeys(config.providers))
+
+
+def _is_configured(name: str, config: ServerConfig) -> bool:
+    if name == "local":
+        return config.index is not None
+    if name == "google" and not config.google_engine_id:
+        return False  # the key alone may be meant for another of Google's services
+    if name in _SELF_HOSTED:
+        return bool(_url(name, config))
+    return bool(_key(name, config))
+
+
+def _key(name: str, config: ServerConfig) -> str:
+    secret = getattr(config, f"{name}_api_key", None) or getattr(config, f"{name}_token", None)
+    return secret.get_secret_value() if isinstance(secret, SecretStr) else ""
+
+
+def _url(name: str, config: ServerConfig) -> str:
+    return str(getattr(config, f"{name}_url", ""))
 
 
 @asynccontextmanager
@@ -87,30 +128,103 @@ async def open_services(config: ServerConfig) -> AsyncGenerator[Services]:
 
     @cache
     def open_index() -> LocalIndex:
-        return LocalIndex(config.index or ensure_embedded_index())
+        directory = config.index or ensure_embedded_index()
+        return LocalIndex(directory, similarity=similarity)
 
+    similarity = Embedder().similarities if config.semantic == "on" else None
     async with build_api_client(config) as api, AsyncExitStack() as stack:
-        materials = ProviderMaterials(
-            http=api,
-            provider_seconds=config.provider_seconds,
-            serper_api_key=config.serper_api_key.get_secret_value()
-            if config.serper_api_key
-            else "",
-            searxng_url=config.searxng_url,
-            open_index=open_index,
-        )
-        providers = _build_providers(config, materials)
+        providers = _build_providers(config, _materials(config, api, open_index))
         sources: list[PageSource] = []
         if config.index or any(provider.name == "local" for provider in providers):
             sources.append(open_index())
+        sources += (provider for provider in providers if isinstance(provider, _WITH_PAGES))
         yield Services(
-            search=SearchService(providers, provider_seconds=config.provider_seconds),
-            visit=await _open_visits(config, sources, stack),
+            search=_search_service(config, providers, stack),
+            visit=await _open_visits(
+                config, stack, sources, reader=_page_reader(config, api), similarity=similarity
+            ),
         )
 
 
+@asynccontextmanager
+async def open_crawl(config: ServerConfig) -> AsyncGenerator[tuple[VisitService, Robots]]:
+    """What a crawl works with: visits that know no local documents, and the robots.txt they obey.
+
+    Raises:
+        ConfigError: the settings contradict each other.
+    """
+    async with AsyncExitStack() as stack:
+        visits = await _open_visits(config, stack, ())
+        if visits.robots is None:
+            raise ConfigError("a crawl must respect robots.txt", hint='robots = "respect"')
+        yield visits, visits.robots
+
+
+def _materials(
+    config: ServerConfig, api: httpx.AsyncClient, open_index: Callable[[], LocalIndex]
+) -> ProviderMaterials:
+    credentials = config.opensearch_credentials
+    return ProviderMaterials(
+        http=api,
+        provider_seconds=config.provider_seconds,
+        keys={name: _key(name, config) for name in PROVIDERS},
+        urls={name: _url(name, config) for name in PROVIDERS},
+        google_engine_id=config.google_engine_id,
+        opensearch_credentials=credentials.get_secret_value() if credentials else "",
+        open_index=open_index,
+    )
+
+
+def _search_service(
+    config: ServerConfig, providers: Sequence[SearchProvider], stack: AsyncExitStack
+) -> SearchService:
+    """Build the chain with its policies; what it needs closed is left to `stack`."""
+    file = None
+    if config.search_cache is not None:
+        file = SharedFile(config.search_cache, max_bytes=SEARCH_CACHE_BYTES)
+        stack.push_async_callback(file.aclose)
+    policies = Policies(
+        rates=RateLimits(read_rates(config.rate_limits, known=PROVIDERS)),
+        usage=Usage(
+            budgets=read_budgets(config.budgets, known=PROVIDERS),
+            prices=read_prices(config.prices, known=PROVIDERS),
+            file=file,
+        ),
+        # A retriever's documents can be shown only by the process that found them.
+        uncached=("local", "retriever"),
+        cache=ReplyCache(hit_seconds=config.search_cache_seconds, file=file),
+        identities={name: _url(name, config) for name in PROVIDERS}
+        | {"google": config.google_engine_id},
+    )
+    try:
+        excluded = read_exclusions(config.exclude_domains)
+    except BadQuery as exc:
+        raise ConfigError(f"setting 'exclude_domains': {exc}", hint=exc.hint) from exc
+    return SearchService(
+        providers,
+        mode=config.search_mode,
+        provider_seconds=config.provider_seconds,
+        search_seconds=config.search_seconds,
+        exclude_domains=excluded,
+        policies=policies,
+    )
+
+
+def _page_reader(config: ServerConfig, api: httpx.AsyncClient) -> PageSource | None:
+    if config.page_reader == "serper":
+        return SerperReader(api, _key("serper", config), seconds=config.visit_seconds)
+    if config.page_reader == "jina":
+        return JinaReader(api, _key("jina", config), seconds=config.visit_seconds)
+    return None
+
+
 async def _open_visits(
-    config: ServerConfig, sources: Sequence[PageSource], stack: AsyncExitStack
+    config: ServerConfig,
+    stack: AsyncExitStack,
+    sources: Sequence[PageSource],
+    *,
+    reader: PageSource | None = None,
+    similarity: Similarity | None = None,
 ) -> VisitService:
     """Build the visit service; what it needs closed is left to `stack`."""
     policy = Policy(
@@ -145,8 +259,9 @@ async def _open_visits(
         ),
         robots=Robots(fetch_robots) if config.robots == "respect" else None,
         browser=await _open_browser(config, policy, stack),
-        similarity=Embedder().similarities if config.semantic == "on" else None,
+        similarity=similarity,
         sources=sources,
+        reader=reader,
     )
     return VisitService(parts, limits=limits)
 
@@ -174,7 +289,25 @@ def build_api_client(config: ServerConfig) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         timeout=httpx.Timeout(config.provider_seconds),
         headers={"User-Agent": config.user_agent, "Accept-Encoding": "identity"},
+        verify=build_ssl_context(config.ca_file),
         follow_redirects=False,
+    )
+
+
+def build_cluster_client(ca_file: Path | None) -> httpx.AsyncClient:
+    """The client that fills a search cluster: an import may keep a node busy for minutes.
+
+    Args:
+        ca_file: certificate authorities to trust beside the usual ones, PEM.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(CLUSTER_SECONDS, connect=10.0),
+        verify=build_ssl_context(ca_file),
+        follow_redirects=False,
+        trust_env=False,
     )
 
 

@@ -28,7 +28,20 @@ from mcp_server.errors import ConfigError
 
 ENV_PREFIX = "SEEKLING_MCP_"
 FILE_NAME = "server.toml"
-SECRETS = {"serper_api_key": "SERPER_API_KEY"}
+SECRETS = {
+    "serper_api_key": "SERPER_API_KEY",
+    "brave_api_key": "BRAVE_API_KEY",
+    "tavily_api_key": "TAVILY_API_KEY",
+    "exa_api_key": "EXA_API_KEY",
+    "jina_api_key": "JINA_API_KEY",
+    "google_api_key": "GOOGLE_API_KEY",
+    "kagi_api_key": "KAGI_API_KEY",
+    "perplexity_api_key": "PERPLEXITY_API_KEY",
+    "opensearch_api_key": "OPENSEARCH_API_KEY",
+    "opensearch_credentials": "OPENSEARCH_CREDENTIALS",
+    "index_server_token": "INDEX_SERVER_TOKEN",
+    "retriever_token": "RETRIEVER_TOKEN",
+}
 """Secret fields and the environment variable each is read from."""
 
 
@@ -61,16 +74,68 @@ class ServerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     providers: Words = ("auto",)
-    """Search providers in the order asked. `auto`: those that are configured (serper, searxng, an
-    index of your own), then the keyless duckduckgo, then the embedded encyclopedia."""
+    """Search providers in the order asked. `auto`: those that are configured by a key, a URL or
+    an index of your own, then the keyless duckduckgo, then the embedded encyclopedia."""
+    search_mode: Literal["fallback", "fanout"] = "fallback"
+    """`fallback`: one after another until one has hits. `fanout`: all at once, merged by rank."""
     index: Path | None = None
     """Folder of a local index made by `seekling-mcp index build`."""
     searxng_url: str = ""
     """Base URL of a SearXNG instance with the JSON format enabled."""
+    google_engine_id: str = ""
+    """The `cx` of a Google Programmable Search engine."""
+    index_server_url: str = ""
+    """Base URL of `seekling-mcp index serve`, or of another server of that protocol."""
+    retriever_url: str = ""
+    """Base URL of a Search-R1 retriever."""
+    opensearch_url: str = ""
+    """An OpenSearch or Elasticsearch index or alias: `https://host:9200/wiki`."""
+    anserini_url: str = ""
+    """An index of an Anserini REST server: `http://host:8080/v1/NAME`."""
     serper_api_key: SecretStr | None = None
-    """Environment only: SERPER_API_KEY."""
+    """Environment only, as are all secrets: SERPER_API_KEY."""
+    brave_api_key: SecretStr | None = None
+    """BRAVE_API_KEY."""
+    tavily_api_key: SecretStr | None = None
+    """TAVILY_API_KEY."""
+    exa_api_key: SecretStr | None = None
+    """EXA_API_KEY."""
+    jina_api_key: SecretStr | None = None
+    """JINA_API_KEY."""
+    google_api_key: SecretStr | None = None
+    """GOOGLE_API_KEY."""
+    kagi_api_key: SecretStr | None = None
+    """KAGI_API_KEY."""
+    perplexity_api_key: SecretStr | None = None
+    """PERPLEXITY_API_KEY."""
+    opensearch_api_key: SecretStr | None = None
+    """OPENSEARCH_API_KEY, as the cluster gives it, base64."""
+    opensearch_credentials: SecretStr | None = None
+    """OPENSEARCH_CREDENTIALS: `user:password`."""
+    index_server_token: SecretStr | None = None
+    """INDEX_SERVER_TOKEN, where the index server asks for one."""
+    retriever_token: SecretStr | None = None
+    """RETRIEVER_TOKEN, where the retriever asks for one."""
     provider_seconds: Annotated[float, Field(gt=0, le=60)] = 8.0
     """Longest wait for one search provider."""
+    search_seconds: Annotated[float, Field(gt=0, le=120)] = 15.0
+    """Longest time for one search over all providers."""
+    exclude_domains: Words = ()
+    """Domains, or domains with a path, whose pages no search shows; the word `benchmarks` stands
+    for the shipped list of sites that republish benchmark questions with their answers."""
+    rate_limits: Words = ()
+    """Own limits per provider: `brave=1/s`, `arxiv=20/min`."""
+    budgets: Words = ()
+    """Most calls, or most dollars, per provider and UTC day: `serper=1000`, `exa=$2.50`."""
+    prices: Words = ()
+    """What a call costs in US dollars, where the provider does not say: `serper=0.001`."""
+    search_cache: Path | None = None
+    """SQLite file that keeps search replies and usage counts between runs and shares them between
+    processes; without it they are kept in memory only."""
+    search_cache_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 3_600.0
+    """How long a reply with hits is kept; 0 keeps none."""
+    page_reader: Literal["own", "serper", "jina"] = "own"
+    """Who reads the pages of the web: this server, or a service that fetches them for us."""
     visit_seconds: Annotated[float, Field(gt=0, le=300)] = 20.0
     """Longest time for one visit: all redirects, the body and the reading."""
     max_page_bytes: Annotated[int, Field(ge=1_000, le=200_000_000)] = 20_000_000
@@ -108,6 +173,13 @@ class ServerConfig(BaseModel):
     """Logs go to stderr."""
 
 
+_WRONG_TYPES = {
+    "tuple_type": "input should be a list of texts, or one text with commas",
+    "path_type": "input should be a path",
+}
+"""Said in place of words that name types of Python."""
+
+
 def default_file() -> Path:
     """The settings file that is read when none is named."""
     return platformdirs.user_config_path("seekling") / FILE_NAME
@@ -141,7 +213,8 @@ def load(
         first = exc.errors(include_url=False)[0]
         key = str(first["loc"][0]) if first["loc"] else "settings"
         given = "" if key in SECRETS else f" {first['input']!r}"
-        raise ConfigError(f"setting {key!r}:{given}: {first['msg'].lower()}") from exc
+        wrong = _WRONG_TYPES.get(first["type"], first["msg"].lower())
+        raise ConfigError(f"setting {key!r}:{given}: {wrong}") from exc
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, object]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from mcp_server.config import SECRETS
+
 # The suite gives the same verdict each time; `make test-random` looks for new counterexamples.
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.register_profile("random", max_examples=3_000, deadline=None, print_blob=True)
@@ -20,9 +22,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the developer's machine reaches a test."""
     for name in list(os.environ):
         if name.startswith("SEEKLING_") or name in {
+            *SECRETS.values(),
             "OPENAI_API_KEY",
             "OPENAI_BASE_URL",
-            "SERPER_API_KEY",
             "HTTP_PROXY",
             "HTTPS_PROXY",
             "ALL_PROXY",

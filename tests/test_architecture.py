@@ -59,6 +59,7 @@ def test_the_protocol_is_known_in_few_places() -> None:
 def test_settings_are_read_at_the_edge_only() -> None:
     assert importers_of("mcp_server", "mcp_server.config") <= {
         "mcp_server.app",
+        "mcp_server.cli.index_build",
         "mcp_server.cli.search",
         "mcp_server.cli.serve",
         "mcp_server.cli.settings",

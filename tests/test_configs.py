@@ -12,7 +12,9 @@ from mcp_server import config as server
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EXAMPLES = {
-    "index", "searxng_url", "allow_private", "proxy", "ca_file", "page_cache", "model", "mcp"
+    "index", "searxng_url", "allow_private", "proxy", "ca_file", "page_cache", "model", "mcp",
+    "google_engine_id", "index_server_url", "retriever_url", "opensearch_url", "anserini_url",
+    "rate_limits", "budgets", "prices", "search_cache",
 }  # fmt: skip
 """Keys whose sample shows an example, since the default is empty."""
 

@@ -35,7 +35,8 @@ _NAME = re.compile(
 _MARKED = re.compile(r"^<(untrusted-page-[0-9a-f]+)>\n(.*?)\n</\1>$", re.DOTALL | re.MULTILINE)
 """Where our MCP server puts the page's own words."""
 _HIT = re.compile(
-    r"^Index: *\d+ *\nURL: *(?P<url>\S+) *\nTitle: *(?P<title>.*)(?:\nPreview: *(?P<preview>.*))?",
+    r"^Index: *\d+ *\nURL: *(?P<url>\S+) *\nTitle: *(?P<title>.*)(?:\nPublished: .*)?"
+    r"(?:\nPreview: *(?P<preview>.*))?",
     re.MULTILINE,
 )
 _BOX_REQUEST = re.compile(r"[^.?!\n]*\\boxed\{[^}]*\}?[^.?!\n]*[.!]?")

@@ -9,20 +9,32 @@ import anyio
 from mcp_server.app import open_services
 from mcp_server.cli.settings import load_settings
 from mcp_server.config import ServerConfig
-from mcp_server.errors import ConfigError
-from mcp_server.search.types import DEFAULT_LIMIT, MAX_LIMIT, SearchQuery, SearchResults
+from mcp_server.search.operators import build_query
+from mcp_server.search.types import (
+    DEFAULT_LIMIT,
+    DEFAULT_PREVIEW_CHARS,
+    SearchQuery,
+    SearchResults,
+)
 from mcp_server.tools import render
 
 
 def run(options: argparse.Namespace) -> int:
     """Search once and print the results."""
-    limit = DEFAULT_LIMIT if options.limit is None else options.limit
-    if not 1 <= limit <= MAX_LIMIT:
-        raise ConfigError(f"--limit {limit} is out of range", hint=f"use 1 to {MAX_LIMIT}")
-    query = " ".join(options.query.split())
-    if not query:
-        raise ConfigError("the query is empty", hint="say what to look for")
-    results = anyio.run(_search, load_settings(options), SearchQuery(text=query, limit=limit))
+    query = build_query(
+        options.query,
+        limit=DEFAULT_LIMIT if options.limit is None else options.limit,
+        preview_chars=(
+            DEFAULT_PREVIEW_CHARS if options.preview_chars is None else options.preview_chars
+        ),
+        include_domains=[name for name in options.site.split(",") if name.strip()],
+        after=options.after,
+        before=options.before,
+        language=options.language,
+        region=options.region,
+        page=options.page,
+    )
+    results = anyio.run(_search, load_settings(options), query)
     if options.json:
         print(json.dumps(asdict(results), ensure_ascii=False))
     else:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mcp_server.cli.main import SETTINGS
+from mcp_server.cli.grammar import SETTINGS
 from mcp_server.config import ServerConfig, load
 from mcp_server.log import configure_logging
 

@@ -4,28 +4,45 @@ Results are blocks of `Index: / URL: / Title: / Preview:`, numbered from 0: the 
 II-Search-4B was trained on (its author's search_agent repository).
 """
 
+import math
 import re
 import secrets
+from collections.abc import Sequence
 
 from mcp_server.errors import NoProviderAnswered, SeeklingServerError
-from mcp_server.search.types import ProviderReport, SearchResults
+from mcp_server.search.types import ProviderReport, SearchHit, SearchResults
 from mcp_server.visit.reading.excerpt import Excerpt
 from mcp_server.visit.types import Page
 
 MAX_LINKS = 100
+_LONG_WAIT_SECONDS = 120.0
+"""Who broke without a word is often well again by then."""
 _MARK = "untrusted-page"
 _MARK_IN_TEXT = re.compile(rf"<(?=/?{_MARK})", re.IGNORECASE)
 
 
 def results_text(results: SearchResults) -> str:
     """All hits, then one line that names who answered and what became of the others."""
-    blocks = [
-        f"Index: {number}\nURL: {hit.url}\nTitle: {hit.title}\nPreview: {hit.preview}"
-        for number, hit in enumerate(results.hits)
-    ]
+    blocks = [_harmless(_hit_text(number, hit)) for number, hit in enumerate(results.hits)]
     if not blocks:
-        blocks = [f"No results for {results.query!r}. Try other or fewer words."]
-    return "\n\n".join([*blocks, f"[{provenance(results.reports)}]"])
+        blocks = [_nothing_text(results)]
+    notes = [f"[note: {note}]" for note in results.notes]
+    return "\n\n".join([*blocks, *notes, f"[{provenance(results.reports)}]"])
+
+
+def _nothing_text(results: SearchResults) -> str:
+    if results.page > 1:
+        return (
+            f"No results for {results.query!r} on page {results.page}. Earlier pages may have some."
+        )
+    return f"No results for {results.query!r}. Try other or fewer words."
+
+
+def _hit_text(number: int, hit: SearchHit) -> str:
+    lines = [f"Index: {number}", f"URL: {hit.url}", f"Title: {hit.title}"]
+    if hit.published:
+        lines.append(f"Published: {hit.published}")
+    return "\n".join([*lines, f"Preview: {hit.preview}"])
 
 
 def provenance(reports: tuple[ProviderReport, ...]) -> str:
@@ -115,12 +132,7 @@ def failure_text(error: SeeklingServerError) -> str:
 
 
 def _search_failure_text(error: NoProviderAnswered) -> str:
-    waits = [
-        failure.retry_after_seconds
-        for failure in error.failures
-        if failure.retry_after_seconds is not None
-    ]
-    wait = f"wait {min(waits):.0f} s" if waits else "try again later"
+    wait = _wait_text([f.retry_after_seconds for f in error.failures if f.retryable])
     what = "search is blocked" if error.is_blocked else "search is not available"
     told = "; ".join(f"{failure.provider}: {failure.reason}" for failure in error.failures)
     again = f"Do not rephrase: {wait}" if error.retryable else "Trying again will not help"
@@ -128,3 +140,13 @@ def _search_failure_text(error: NoProviderAnswered) -> str:
         f"{what}; this is NOT an empty result ({told}). {again}, or use web_visit on a URL that"
         " you already know."
     )
+
+
+def _wait_text(waits: Sequence[float | None]) -> str:
+    """When to come back: the first moment that is known, unless it is far and another is not."""
+    known = [seconds for seconds in waits if seconds is not None]
+    is_far = bool(known) and min(known) > _LONG_WAIT_SECONDS
+    if not known or (is_far and None in waits):
+        return "try again later"
+    seconds = math.ceil(min(known))
+    return f"wait {seconds / 3_600:.1f} hours" if seconds >= 3_600 else f"wait {seconds} s"

@@ -2,19 +2,17 @@
 
 from typing import Annotated
 
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, WithJsonSchema
 
-from mcp_server.clean import clean_line
 from mcp_server.errors import SeeklingServerError
+from mcp_server.search.operators import build_query
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import (
     DEFAULT_LIMIT,
     DEFAULT_PREVIEW_CHARS,
     MAX_LIMIT,
     MAX_PREVIEW_CHARS,
-    SearchQuery,
     SearchResults,
 )
 from mcp_server.tools import render
@@ -24,7 +22,6 @@ DESCRIPTION = (
     "Search the web for information. Returns results with URL, title and preview; open the"
     " promising ones with web_visit."
 )
-MAX_QUERY_CHARS = 1_000
 
 # Search-trained models send the number of results under many names. They are accepted, and one
 # clean name is published: extra optional parameters only confuse models that were not trained so.
@@ -39,7 +36,13 @@ LIMIT_NAMES = (
 )
 PREVIEW_NAMES = ("preview_chars", "preview_char")
 
-Query = Annotated[str, Field(description="What to search for.")]
+Query = Annotated[
+    str,
+    Field(
+        description="What to search for. Understands site:a.org, -site:b.org, after:2024-05,"
+        " before:2025, lang:de, region:at and page:2."
+    ),
+]
 Limit = Annotated[
     int,
     Field(
@@ -69,6 +72,7 @@ class SearchOutputHit(BaseModel):
     url: str
     title: str
     preview: str
+    published: str
 
 
 class SearchOutputProvider(BaseModel):
@@ -91,6 +95,7 @@ class SearchOutput(BaseModel):
     results: Annotated[list[SearchOutputHit], _list_of(SearchOutputHit)]
     provider: str
     providers: Annotated[list[SearchOutputProvider], _list_of(SearchOutputProvider)]
+    notes: list[str]
 
 
 def structured(results: SearchResults) -> SearchOutput:
@@ -98,7 +103,13 @@ def structured(results: SearchResults) -> SearchOutput:
     return SearchOutput(
         query=results.query,
         results=[
-            SearchOutputHit(index=number, url=hit.url, title=hit.title, preview=hit.preview)
+            SearchOutputHit(
+                index=number,
+                url=hit.url,
+                title=hit.title,
+                preview=hit.preview,
+                published=hit.published,
+            )
             for number, hit in enumerate(results.hits)
         ],
         provider=results.provider,
@@ -108,21 +119,8 @@ def structured(results: SearchResults) -> SearchOutput:
             )
             for report in results.reports
         ],
+        notes=list(results.notes),
     )
-
-
-def check_query(text: str) -> str:
-    """The query as one clean line.
-
-    Raises:
-        ToolError: it is empty or too long.
-    """
-    query = clean_line(text, MAX_QUERY_CHARS + 1)
-    if not query:
-        raise ToolError("the query is empty. Say in a few words what to look for.")
-    if len(query) > MAX_QUERY_CHARS:
-        raise ToolError(f"the query is longer than {MAX_QUERY_CHARS} characters. Use a few words.")
-    return query
 
 
 async def web_search(
@@ -130,15 +128,15 @@ async def web_search(
 ) -> CallToolResult:
     """Search, and answer with text for the model and structured content for programs.
 
-    Raises:
-        ToolError: the query is empty or no provider could look; the text tells the model what
-            failed, whether to retry and what else to try.
+    When the query makes no sense or nobody could look, the result is an error whose text tells the
+    model what failed, whether to retry and what else to try.
     """
-    asked = SearchQuery(text=check_query(query), limit=limit, preview_chars=preview_chars)
     try:
-        results = await service.search(asked)
+        results = await service.search(build_query(query, limit=limit, preview_chars=preview_chars))
     except SeeklingServerError as exc:
-        raise ToolError(render.failure_text(exc)) from exc
+        # Not a ToolError: the SDK would put words of its own before it.
+        text = render.failure_text(exc)
+        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
     return CallToolResult(
         content=[TextContent(type="text", text=render.results_text(results))],
         structured_content=structured(results).model_dump(mode="json"),

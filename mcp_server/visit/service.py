@@ -1,5 +1,6 @@
 """Visit pages: from a URL to clean text."""
 
+import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from mcp_server.visit.reading.excerpt import Excerpt, Wanted, read
 from mcp_server.visit.reading.passages import Similarity
 from mcp_server.visit.robots import Robots
 from mcp_server.visit.types import Link, Metadata, Page, PageSource, Resource
+
+logger = logging.getLogger(__name__)
 
 MAX_READING_SECONDS = 10.0
 MIN_READING_SECONDS = 1.0
@@ -60,6 +63,8 @@ class VisitParts:
     """Helps to choose the passages that answer a query; may be slow."""
     sources: Sequence[PageSource] = ()
     """Asked first, in this order."""
+    reader: PageSource | None = None
+    """A service that reads the web in our place; its pages are kept as ours are."""
 
 
 class VisitService:
@@ -72,6 +77,11 @@ class VisitService:
     def __init__(self, parts: VisitParts, *, limits: FetchLimits | None = None) -> None:
         self._parts = parts
         self._limits = limits or FetchLimits()
+
+    @property
+    def robots(self) -> Robots | None:
+        """What is asked before each fetch, if anything."""
+        return self._parts.robots
 
     async def page(self, url: str) -> Page:
         """Read a page.
@@ -119,13 +129,21 @@ class VisitService:
         )
 
     async def _from_sources(self, url: str) -> Page | None:
-        for variant in _variants(url):
-            for source in self._parts.sources:
-                page = await source.page(variant)
+        is_local = url.strip().lower().startswith(CORPUS_SCHEME)
+        for source in self._parts.sources:
+            for variant in _variants(url):
+                try:
+                    page = await source.page(variant)
+                except FetchError as exc:
+                    if is_local:
+                        raise
+                    # A search server that is down does not close the web.
+                    logger.warning("a source of pages did not answer: %s", exc)
+                    break
                 if page is not None:
                     return page
-        if url.strip().lower().startswith(CORPUS_SCHEME):
-            hint = "use a URL from the search results"
+        if is_local:
+            hint = "use a URL from the search results, or search again"
             raise FetchError(url, "no such document in the local index", hint=hint)
         return None
 
@@ -136,6 +154,10 @@ class VisitService:
         cached = await cache.get(key)
         if cached is not None and cache.is_fresh(cached):
             return replace(cached.page, url=url)
+        read = await self._by_reader(url, target)
+        if read is not None:
+            await cache.put(key, read, status=HTTPStatus.OK, headers={})
+            return read
         end = anyio.current_time() + self._limits.deadline_seconds
         resource = await self._fetch(target, cached.conditions if cached else {})
         if cached is not None and resource.status == HTTPStatus.NOT_MODIFIED:
@@ -145,6 +167,19 @@ class VisitService:
         if not extracted.is_stripped:
             await self._keep(target, page, resource)
         return page
+
+    async def _by_reader(self, url: str, target: httpx.URL) -> Page | None:
+        if self._parts.reader is None:
+            return None
+        try:
+            with anyio.fail_after(self._limits.deadline_seconds):
+                page = await self._parts.reader.page(str(target))
+        except TimeoutError:
+            seconds = self._limits.deadline_seconds
+            raise FetchError(
+                url, f"the page reader did not answer within {seconds:g} seconds", retryable=True
+            ) from None
+        return replace(page, url=url) if page else None
 
     async def _keep(self, target: httpx.URL, page: Page, resource: Resource) -> None:
         for url in {target, httpx.URL(page.final_url)}:
@@ -157,7 +192,9 @@ class VisitService:
         return cache_key(
             url,
             parts.policy,
-            extractor_version=EXTRACTOR_VERSION + ("+browser" if parts.browser else ""),
+            extractor_version=EXTRACTOR_VERSION
+            + ("+browser" if parts.browser else "")
+            + (f"+{type(parts.reader).__name__}" if parts.reader else ""),
             accept_language=parts.http.headers.get("accept-language", ""),
         )
 

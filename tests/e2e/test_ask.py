@@ -83,7 +83,7 @@ async def test_a_multi_hop_question_is_answered_with_the_pages_really_visited() 
     assert lines[0] == f"? {QUESTION}"
     assert "· Find the lighthouse." in lines
     tool_lines = [line for line in lines if line.startswith("●")]
-    assert tool_lines[0].startswith("● web_search Brindlewick  1 results")
+    assert tool_lines[0].startswith("● web_search Brindlewick  2 results")
     assert len(tool_lines) == 4
     assert "5 turns · 1 search · 3 visits" in lines[-1]
 

@@ -209,7 +209,7 @@ async def test_an_error_is_one_line_of_sentences(tmp_path: Path) -> None:
     result = await call(tmp_path, "web_visit", {"url": "corpus://facts/none"})
     assert text_of(result) == (
         "no such document in the local index."
-        " Use a URL from the search results. Do not repeat the same call."
+        " Use a URL from the search results, or search again. Do not repeat the same call."
     )
 
 

@@ -14,6 +14,7 @@ from mcp.server import MCPServer
 from mcp_server.app import open_services
 from mcp_server.config import ServerConfig
 from mcp_server.corpus.build import build_index
+from mcp_server.corpus.sources.opening import open_source
 from mcp_server.server import build_server
 
 PAGES = (
@@ -41,7 +42,7 @@ def _small_index() -> Path:
             for key, title, text in PAGES
         )
     )
-    build_index([source], folder / "index")
+    build_index([open_source(source)], folder / "index")
     return folder / "index"
 
 

@@ -158,7 +158,15 @@ def _as_httpx_errors() -> Generator[None]:
 
 
 @cache
-def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
+def build_ssl_context(ca_file: Path | None) -> ssl.SSLContext:
+    """What TLS connections trust.
+
+    Args:
+        ca_file: certificate authorities to trust beside the usual ones, PEM.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
     context = httpx.create_ssl_context(trust_env=False)  # loading the authorities takes 20 ms
     if ca_file is not None:
         try:
@@ -223,13 +231,13 @@ def build_page_backend(
 
 
 def _dial_of(proxy: Proxy, resolver: Resolver | None, ca_file: Path | None) -> ProxyDial:
-    return ProxyDial(proxy, Dialler(resolver), ssl_context=_ssl_context(ca_file))
+    return ProxyDial(proxy, Dialler(resolver), ssl_context=build_ssl_context(ca_file))
 
 
 def _build_pool(
     policy: Policy, *, resolver: Resolver | None, proxy: str, ca_file: Path | None
 ) -> httpcore.AsyncConnectionPool:
-    ssl_context = _ssl_context(ca_file)
+    ssl_context = build_ssl_context(ca_file)
     if proxy:
         parsed = parse_proxy(proxy)
         logger.info("fetching pages through the proxy %s", parsed)
