@@ -78,8 +78,9 @@ def _search_many(options: argparse.Namespace, limit: int) -> int:
     try:
         with unfinished.open("w", encoding="utf-8") as file:
             for identity, text in queries:
-                hits = search(SearchQuery(text=text, limit=limit)) if text else []
-                file.write(json.dumps({"_id": identity, "hits": _ranked(hits)}) + "\n")
+                query = SearchQuery(text=text, limit=limit, preview_chars=0)
+                hits = _ranked(search(query)) if text else []
+                file.write(json.dumps({"_id": identity, "hits": hits}) + "\n")
         unfinished.replace(out)
     except OSError as exc:
         raise ConfigError(f"cannot write {str(out)!r}: {exc.strerror}") from exc

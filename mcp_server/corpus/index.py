@@ -121,7 +121,9 @@ class LocalIndex:
                 _hit(
                     passage,
                     score,
-                    snippet(passage.text, passage.title, question, query.preview_chars),
+                    snippet(passage.text, passage.title, question, query.preview_chars)
+                    if query.preview_chars
+                    else "",
                 )
                 for score, passage in best
             ]

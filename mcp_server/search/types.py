@@ -29,7 +29,8 @@ class SearchQuery:
     limit: int = DEFAULT_LIMIT
     """Most hits wanted, 1 to `MAX_LIMIT`."""
     preview_chars: int = DEFAULT_PREVIEW_CHARS
-    """Longest preview of a hit in characters, up to `MAX_PREVIEW_CHARS`."""
+    """Longest preview of a hit in characters, up to `MAX_PREVIEW_CHARS`; 0 for none, which a local
+    index answers in less time."""
     include_domains: tuple[str, ...] = ()
     """Only hits of these domains and of those below them: lower case, ASCII, no scheme."""
     exclude_domains: tuple[str, ...] = ()

@@ -79,7 +79,7 @@ class Question:
     """As it was asked, up to `MAX_QUESTION_CHARS`."""
     weights: Mapping[str, float]
     """Those of its terms that the index has, with their rarity; up to `MAX_TERMS`."""
-    pairs: frozenset[tuple[str, str]]
+    pairs: tuple[tuple[str, str], ...]
     """Terms that follow each other in it."""
     rarity: Rarity
     language: str
@@ -115,7 +115,9 @@ def read_question(reader: Reader, text: str, language: str) -> Question:
         rarest = set(sorted(weights, key=lambda term: -weights[term])[:MAX_TERMS])
         weights = {term: weight for term, weight in weights.items() if term in rarest}
     in_order = pairwise(_analyze(" ".join(words), language))
-    pairs = frozenset(pair for pair in in_order if pair[0] in weights and pair[1] in weights)
+    # In order, not in a set: sums of rounded numbers depend on it, and answers must not.
+    known = (pair for pair in in_order if pair[0] in weights and pair[1] in weights)
+    pairs = tuple(dict.fromkeys(known))
     return Question(text, weights, pairs, rarity, language)
 
 

@@ -69,7 +69,7 @@ def _choose(sentences: Sequence[str], title: str, question: Question, max_chars:
     for term in set(terms_of(title, question.language)) & open_weights.keys():
         open_weights[term] *= _TITLE_TERM_SHARE
     total = sum(open_weights.values()) or 1.0
-    terms = [set(terms_of(sentence, question.language)) for sentence in sentences]
+    terms = [dict.fromkeys(terms_of(sentence, question.language)) for sentence in sentences]
     chosen: set[int] = set()
     left = max_chars
     while left >= _MIN_PIECE_CHARS and len(chosen) < len(sentences):
