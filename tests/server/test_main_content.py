@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from mcp_server.extract.html.main_content import plain_text, select_main_content
+from mcp_server.extract.html.main_content import select_main_content
+from mcp_server.extract.html.markdown import to_markdown_and_text
+from mcp_server.extract.html.page_urls import PageUrls
 
 MENU = '<ul class="menu">' + "".join(f'<li><a href="/{n}">Topic {n}</a></li>' for n in range(9))
 FRAME = (
@@ -34,8 +36,12 @@ FLOOR = 0.82
 """Mean word F1 of a sample of the shared pages; a bit under what the pages trained on reach."""
 
 
+def plain_text_of(tree: LexborHTMLParser) -> str:
+    return to_markdown_and_text(select_main_content(tree), PageUrls(tree, ""))[1]
+
+
 def content_of(markup: str) -> str:
-    return plain_text(select_main_content(LexborHTMLParser(markup)))
+    return plain_text_of(LexborHTMLParser(markup))
 
 
 def page(content: str) -> str:
@@ -158,19 +164,18 @@ def test_deep_nesting_takes_linear_time() -> None:
     depth = 12_000  # more takes the parser's own time, which is not linear
     tree = LexborHTMLParser(f"{'<div class=a>' * depth}{PARAGRAPHS}{'</div>' * depth}")
     start = time.process_time()
-    assert SENTENCES[0] in plain_text(select_main_content(tree))
+    assert SENTENCES[0] in plain_text_of(tree)
     assert time.process_time() - start < 2
 
 
 def test_plain_text_has_a_line_per_block_cell_and_break() -> None:
-    root = LexborHTMLParser(
+    tree = LexborHTMLParser(
         "<div>One <b>t</b>wo<br>three<ul><li>four</li><li>five</li></ul>"
         "<table><tr><td>six</td><td>seven</td></tr></table>eight</div>"
-    ).body
-    assert root is not None
-    assert plain_text(root).split("\n") == (
-        ["One two", "three", "four", "five", "six", "seven", "eight"]
     )
+    assert tree.body is not None
+    _, text = to_markdown_and_text(tree.body, PageUrls(tree, ""))
+    assert text.split("\n") == ["One two", "three", "four", "five", "six", "seven", "eight"]
 
 
 @pytest.mark.shared_data

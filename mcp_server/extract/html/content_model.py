@@ -28,6 +28,8 @@ from mcp_server.extract.html.template_features import (
 
 _WEIGHTS_FILE = "content_weights.json"
 _MAX_LOG_ODDS = 30.0
+_REMEMBERED_WORDS = 16_384
+"""Of names: some forty of each page are new."""
 
 _Bins = tuple[list[float], list[float]]
 """Of one number: the upper bounds of all bins but the last, and the weights of the bins."""
@@ -64,15 +66,17 @@ class ContentModel:
         near, far = weights["near"], weights["far"]
         known = {sign: (near.get(sign, 0.0), far.get(sign, 0.0)) for sign in near.keys() | far}
 
-        @lru_cache(maxsize=8_192)
-        def known_signs(word: str) -> dict[str, tuple[float, float]]:
-            return {sign: known[sign] for sign in signs_of_word(word) if sign in known}
+        @lru_cache(maxsize=_REMEMBERED_WORDS)
+        def known_signs(word: str) -> dict[str, tuple[float, float]] | None:
+            return {sign: known[sign] for sign in signs_of_word(word) if sign in known} or None
 
         @lru_cache(maxsize=4_096)
         def weigh(tag: str, names: str) -> tuple[float, float]:
             found = {"": known.get(f"<{tag}>", (0.0, 0.0))}
-            for word in words_of(names):
-                found.update(known_signs(word))
+            for word in dict.fromkeys(words_of(names)):  # names repeat their words
+                signs = known_signs(word)
+                if signs is not None:
+                    found.update(signs)
             near = far = 0.0
             for near_weight, far_weight in found.values():
                 near += near_weight
@@ -84,17 +88,17 @@ class ContentModel:
     def judge(self, templates: list[Template]) -> dict[Template, float]:
         """The probability that it is content, for each shown template with text of its own."""
         above = self._weigh_chains(templates)
-        weighed: list[dict[Numbers, float]] = [{} for _ in self._bins]
-        judged: dict[Template, float] = {}
-        for template, groups in describe_in_groups(templates).items():
-            log_odds = self._bias + above[template]
-            for numbers, known, bins in zip(groups, weighed, self._bins, strict=True):
-                weight = known.get(numbers)
-                if weight is None:
-                    weight = known[numbers] = _weight(numbers, bins)
-                log_odds += weight
-            judged[template] = _probability(log_odds + self._weigh_words(template))
-        return judged
+        described = describe_in_groups(templates, self._weigh_group)
+        return {
+            template: _probability(
+                sum(weights, self._bias + above[template]) + self._weigh_words(template)
+            )
+            for template, weights in described.items()
+        }
+
+    def _weigh_group(self, group: int, numbers: Numbers) -> float:
+        bins = zip(numbers, self._bins[group], strict=True)
+        return sum([weights[bisect_right(edges, number)] for number, (edges, weights) in bins])
 
     def _weigh_words(self, template: Template) -> float:
         known = self._words
@@ -120,15 +124,6 @@ class ContentModel:
             far[template] = far_above
             sums[template] = near + far_above
         return sums
-
-
-def _weight(numbers: Numbers, bins: list[_Bins]) -> float:
-    return sum(
-        [
-            weights[bisect_right(edges, number)]
-            for number, (edges, weights) in zip(numbers, bins, strict=True)
-        ]
-    )
 
 
 def _probability(log_odds: float) -> float:

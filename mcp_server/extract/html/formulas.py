@@ -13,7 +13,7 @@ _MAX_DEPTH = 40
 _GROUPED = re.compile(r"\w*|\(.*\)", re.S)
 
 
-def write_formulas_as_tex(tree: LexborHTMLParser, markup: str) -> None:
+def write_formulas_as_tex(tree: LexborHTMLParser, markup: bytes) -> None:
     r"""Replace MathML, KaTeX, MathJax and MediaWiki formulas by text such as `$x^2$`.
 
     The TeX that they were made from is taken where the page still has it; other MathML is
@@ -24,7 +24,7 @@ def write_formulas_as_tex(tree: LexborHTMLParser, markup: str) -> None:
         tree: the page; formulas in it are replaced by text.
         markup: its source, to see at once that there is none.
     """
-    if "math" not in markup:
+    if b"math" not in markup:
         return
     replaced: set[int] = set()
     for node in tree.css(_FORMULAS):

@@ -18,8 +18,8 @@ _MAX_IMAGE_DEPTH = 3
 _MAX_SCRIPT_CHARS = 12
 """Longer superscripts and subscripts are text in small print."""
 
-_BREAK = "\0"
-"""Stands for `<br>` until the line is complete; the HTML parser lets no NUL through."""
+BREAK = "\0"
+"""Stands for the end of a line until the text is complete; the HTML parser lets no NUL through."""
 _HAS_WORD = re.compile(r"\w")
 _TO_ESCAPE = re.compile(r"(?<!\\)(\\*+)(`|\](?=\())|(?<!\\)(\\++)(?=[\[\]])")
 _TO_ESCAPE_IN_LINK = re.compile(r"(?<!\\)(\\*+)([`\[\]])")
@@ -63,6 +63,7 @@ class InlineWriter(ABC):
             urls: resolves the links of the page.
         """
         self._urls = urls
+        self._plain: list[str] = []  # all text without any marks; lines end with breaks
         self._line: list[str] = []
         self._spans: list[_Span] = []
         self._closed = (-1, "")  # where the last emphasis of the line ends, and its mark
@@ -79,8 +80,14 @@ class InlineWriter(ABC):
 
     def text(self, text: str) -> None:
         """Add text to the line, with the white space of its source."""
+        self._plain.append(text)
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        """Add to the line what the Markdown alone says."""
         if not self._in_link:
-            text = escaped_text(text)
+            if "\\" in text or "`" in text or "](" in text:
+                text = escaped_text(text)
         elif "[" in text or "]" in text or "`" in text:
             text = _TO_ESCAPE_IN_LINK.sub(_escaped, text)
         self._line.append(text)
@@ -92,9 +99,9 @@ class InlineWriter(ABC):
         text = self._line[0] if len(self._line) == 1 else "".join(self._line)
         self._line = []
         self._closed = (-1, "")
-        if _BREAK not in text:
+        if BREAK not in text:
             return " ".join(text.split())
-        return "\n".join(" ".join(part.split()) for part in text.split(_BREAK)).strip("\n")
+        return "\n".join(" ".join(part.split()) for part in text.split(BREAK)).strip("\n")
 
     def _end_spans(self) -> None:
         for span in reversed(self._spans):
@@ -121,7 +128,7 @@ class InlineWriter(ABC):
         start, mark, line = span.start, span.mark, self._line
         inner = "".join(line[start:])
         core = inner.strip()
-        if _BREAK in core or len(core) > _MAX_EMPHASIS_CHARS or not _HAS_WORD.search(core):
+        if BREAK in core or len(core) > _MAX_EMPHASIS_CHARS or not _HAS_WORD.search(core):
             return
         del line[start:]
         before = " " if inner[0].isspace() else ""
@@ -158,7 +165,7 @@ class InlineWriter(ABC):
         if not span.url:
             return
         inner = "".join(line[start:])
-        label = " ".join(inner.replace(_BREAK, " ").split())
+        label = " ".join(inner.replace(BREAK, " ").split())
         if not _HAS_WORD.search(label):
             return
         if label[-1] == "\\":
@@ -179,8 +186,9 @@ class InlineWriter(ABC):
         last = self._line[-1] if self._line else ""
         slashes = 0
         for piece in reversed(self._line):
-            slashes += len(piece) - len(piece.rstrip("\\"))
-            if piece.rstrip("\\"):
+            rest = piece.rstrip("\\")
+            slashes += len(piece) - len(rest)
+            if rest:
                 break
         if slashes:
             self._line.append("\\" * slashes)
@@ -189,22 +197,30 @@ class InlineWriter(ABC):
         if is_link or last.endswith("!") if opening == "[" else last.endswith(opening):
             self._line.append(" ")
 
-    def _keep_words_apart(self, place: int) -> None:
-        """Put a space between elements that style sheets part, as in `<i>Price</i><i>9</i>`."""
+    def _keep_words_apart(self, place: int, plain_place: int) -> None:
+        """Put a space between elements that style sheets part, as in `<i>Price</i><i>9</i>`.
+
+        Args:
+            place: where the second of them begins in the line.
+            plain_place: where it begins in the plain text.
+        """
         before, after = self._line[place - 1] if place else "", self._line[place]
         if len(before) + len(after) == 2:  # letters that are animated or explained one by one
             return
         ends_word = before[-1:].isalnum() or before[-1:] in _CLOSING
         if before and ends_word and (after[:1].isalnum() or after[:1] in _OPENING):
             self._line.insert(place, " ")
+            self._plain.insert(plain_place, " ")
 
     def code(self, node: LexborNode) -> None:
         """Write code within a line, between marks that are longer than any run of them in it."""
-        text = " ".join(node.text().split())
+        source = node.text()
+        text = " ".join(source.split())
         if not text:
             return
+        self._plain.append(source)
         if self._in_link and _TROUBLES_LINKS.search(text):
-            self.text(text)
+            self._write(text)
             return
         self._keep_apart("`")
         marks = "`" * (longest_backticks(text) + 1)
@@ -228,7 +244,7 @@ class InlineWriter(ABC):
         if len(text) > _MAX_IMAGE_CHARS:
             text = text[: _MAX_IMAGE_CHARS - 1].rpartition(" ")[0] + "…"
         self._line.append(" ")
-        self.text(f"[image: {text}]")
+        self._write(f"[image: {text}]")
         self._line.append(" ")
 
     def _is_link_open(self) -> bool:
@@ -236,17 +252,20 @@ class InlineWriter(ABC):
 
     def line_break(self, _node: LexborNode) -> None:
         """Go on in a new line."""
-        self._line.append(" " if self._inline else _BREAK)
+        self._plain.append(BREAK)
+        self._line.append(" " if self._inline else BREAK)
 
     def superscript(self, node: LexborNode) -> None:
         """Write an exponent as `^2`, a footnote as `[2]`, anything else as text."""
         text = " ".join(node.text().split())
         if node.css_first("a") is not None:
-            self.text(text if text[:1] in tuple("[(*†‡") else f"[{text}]")
+            self._plain.append(text)
+            self._write(text if text[:1] in tuple("[(*†‡") else f"[{text}]")
         elif text.lower() in _ORDINARY_SUPERSCRIPTS or not self._is_script(text):
             self.children(node)
         else:
-            self.text(f"^{text}" if _ONE_TERM.fullmatch(text) else f"^({text})")
+            self._plain.append(text)
+            self._write(f"^{text}" if _ONE_TERM.fullmatch(text) else f"^({text})")
 
     def subscript(self, node: LexborNode) -> None:
         """Write an index as `_n`; digits as they are, as in H2O."""
@@ -254,7 +273,8 @@ class InlineWriter(ABC):
         if text.isdigit() or not self._is_script(text):
             self.children(node)
         else:
-            self.text(f"_{text}" if _ONE_TERM.fullmatch(text) else f"_({text})")
+            self._plain.append(text)
+            self._write(f"_{text}" if _ONE_TERM.fullmatch(text) else f"_({text})")
 
     def _is_script(self, text: str) -> bool:
         """Whether this is a short exponent or index right behind what it belongs to."""
@@ -289,9 +309,7 @@ def _is_in_text(node: LexborNode) -> bool:
 
 def escaped_text(text: str) -> str:
     """Text that `inline_links.take_out_links` takes for no link and no code, and gives back."""
-    if "\\" in text or "`" in text or "](" in text:
-        return _TO_ESCAPE.sub(_escaped, text)
-    return text
+    return _TO_ESCAPE.sub(_escaped, text)
 
 
 def _escaped(found: re.Match[str]) -> str:

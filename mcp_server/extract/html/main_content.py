@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from mcp_server.extract.html.content_model import content_model
-from mcp_server.extract.html.page_templates import PageTemplates, Template, TextLines
+from mcp_server.extract.html.page_templates import PageTemplates, Template
 
 _FEW_WORDS = 30
 """A page that shows fewer is an empty shell; what stands in for scripts is its content then."""
@@ -51,10 +51,7 @@ def select_main_content(tree: LexborHTMLParser) -> LexborNode:
         raise ValueError("an empty tree has no content")
     outline = read_templates(page)
     judged = content_model().judge(outline.all)
-    kept = choose(outline.all, judged)
-    for node in outline.clutter:
-        node.decompose()
-    removed = _drop_all_but(kept, outline.all)
+    removed = _drop_all_but(choose(outline.all, judged), outline)
     page.unwrap_tags(_wrappers(outline, removed))
     return page
 
@@ -170,11 +167,6 @@ def _is_within(template: Template, kept_words: dict[Template, int]) -> bool:
     return False
 
 
-def plain_text(root: LexborNode) -> str:
-    """The words of the content, one line per block; cells, list items and line breaks separated."""
-    return TextLines(root).text
-
-
 def _wrappers(outline: PageTemplates, removed: set[Template]) -> list[str]:
     """The tags to unwrap that are left in a page: looking for others would take long."""
     left = {template.tag for template in outline.all if template not in removed}
@@ -182,28 +174,31 @@ def _wrappers(outline: PageTemplates, removed: set[Template]) -> list[str]:
     return tags if outline.with_buttons <= removed else [*tags, "button"]
 
 
-def _drop_all_but(kept: set[Template], templates: list[Template]) -> set[Template]:
+def _drop_all_but(kept: set[Template], outline: PageTemplates) -> set[Template]:
     """Remove the elements of templates without kept text, and the other text that is not kept.
 
     Returns:
         The templates whose elements are gone.
     """
     holding: set[Template] = set()
-    for template in reversed(templates):
+    for template in reversed(outline.all):
         if template in kept or template in holding:
             holding.add(template)
             if template.parent is not None:
                 holding.add(template.parent)
     removed: set[Template] = set()
-    for template in templates:
+    for template in outline.all:
         if template.parent in removed:
             removed.add(template)
-        elif template in holding:
-            if template not in kept:
-                _drop_text(template)
-        elif template.words or template.hidden:
+        elif template not in holding and (template.words or template.hidden):
             removed.add(template)
             _drop_elements(template)
+    for node, template in outline.clutter:
+        if template not in removed:
+            node.decompose()
+    for template in outline.all:
+        if template.text_nodes and template in holding and template not in kept:
+            _drop_text(template)
     return removed
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from mcp_server.extract.html.code_blocks import code_language, code_text, fenced, is_line_numbers
-from mcp_server.extract.html.inline_markdown import EMPHASIS_MARKS, InlineWriter
+from mcp_server.extract.html.inline_markdown import BREAK, EMPHASIS_MARKS, InlineWriter
 from mcp_server.extract.html.page_urls import PageUrls
 from mcp_server.extract.html.tables import is_layout, table_rows, write_table
 
@@ -41,12 +41,22 @@ def to_markdown(root: LexborNode, urls: PageUrls) -> str:
     Returns:
         Lines without trailing white space, at most one blank line in a row.
     """
+    return to_markdown_and_text(root, urls)[0]
+
+
+def to_markdown_and_text(root: LexborNode, urls: PageUrls) -> tuple[str, str]:
+    """Like `to_markdown`, together with the same words without any marks.
+
+    Returns:
+        The Markdown, and the plain text: a line for each block, cell and broken line.
+    """
     writer = _Writer(urls)
     blocks = writer.contained(root)
     while blocks and blocks[-1] == (_RULE, _TEXT):
         blocks.pop()
     lines = _joined(blocks).split("\n")
-    return _BLANK_LINES.sub("\n\n", "\n".join(line.rstrip() for line in lines)).strip("\n")
+    text = _BLANK_LINES.sub("\n\n", "\n".join([line.rstrip() for line in lines])).strip("\n")
+    return text, writer.plain_text()
 
 
 _TEXT_ID, _COMMENT_ID = 2, 4
@@ -64,6 +74,11 @@ class _Writer(InlineWriter):
         self._blocks: list[_Block] = []
         self._depth = 0
         self._indents = 0
+
+    def plain_text(self) -> str:
+        """All text that was written so far, without marks and empty lines."""
+        lines = [" ".join(line.split()) for line in "".join(self._plain).split(BREAK)]
+        return "\n".join(filter(None, lines))
 
     def contained(self, node: LexborNode) -> list[_Block]:
         """The blocks of an element, apart from those around it."""
@@ -89,9 +104,8 @@ class _Writer(InlineWriter):
         while child is not None:
             tag_id = child.tag_id
             if tag_id == _TEXT_ID:
-                text = child.text_content or ""
-                if self._line or not text.isspace():
-                    self.text(text)
+                if self._line or not child.is_empty_text_node:
+                    self.text(child.text_content or "")
                 is_behind_inline = False
             else:
                 write, is_inline = writers.get(tag_id, _TRANSPARENT)
@@ -104,16 +118,17 @@ class _Writer(InlineWriter):
         self._depth -= 1
 
     def _apart_from_word(self, write: "_Writing", node: LexborNode) -> None:
-        line, end = self._line, len(self._line)
+        line, end, plain_end = self._line, len(self._line), len(self._plain)
         write(self, node)
         if line is self._line and end < len(line):
-            self._keep_words_apart(end)
+            self._keep_words_apart(end, plain_end)
 
     def _element(self, node: LexborNode) -> None:
         _WRITERS.get(node.tag or "", _Writer.children)(self, node)
 
     def flush(self) -> None:
         """End the paragraph."""
+        self._plain.append(BREAK)
         if self._inline:
             self._line.append(" ")
         elif self._line:
@@ -138,6 +153,7 @@ class _Writer(InlineWriter):
         self.children(node)
         self._headings -= 1
         self._inline -= 1
+        self._plain.append(BREAK)
         if self._inline:
             self._line.append(" ")
             return
@@ -157,6 +173,7 @@ class _Writer(InlineWriter):
         self.flush()
         text = code_text(node)
         if text and not is_line_numbers(node, text):
+            self._plain += (text.replace("\n", BREAK), BREAK)
             self._blocks.append((fenced(text, code_language(node)), _TEXT))
 
     def quote(self, node: LexborNode) -> None:
@@ -248,6 +265,7 @@ class _Writer(InlineWriter):
         self._inline += 1
         self.children(node)
         text = self._taken_line()
+        self._plain.append(BREAK)
         self._inline -= 1
         self._line, self._spans, self._closed = outer
         return text.replace("|", "\\|")

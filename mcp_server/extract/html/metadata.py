@@ -25,7 +25,8 @@ _SELECTOR = (
     "meta[content], title, h1, link[rel~=canonical], script[type='application/ld+json'], "
     "time[datetime], [rel~=author], [itemprop=author], [itemprop=datePublished]"
 )
-_LINES = "[class*=author], [class*=byline], [class*=username], [class*=publish], [class~=date]"
+_AUTHOR_LINES = "[class*=author], [class*=byline], [class*=username]"
+_DATE_LINES = "[class*=publish], [class~=date]"
 _DATE_CLASS = re.compile(r"publish|(?:^|\s)date(?:\s|$)")
 _NO_ARTICLES = ("website", "product", "og:product")
 _MAX_LINES = 12
@@ -93,8 +94,7 @@ def read_metadata(tree: LexborHTMLParser, urls: PageUrls, page_url: str) -> tupl
     # What looks like a byline in a shop or on a front page is that of a review or a teaser.
     is_article = author or published or not said.meta.get("og:type", "").startswith(_NO_ARTICLES)
     if is_article and not (author and published):
-        other_author, other_date = _from_lines(said)
-        author, published = author or other_author, published or other_date
+        author, published = _from_lines(said, author, published)
     metadata = Metadata(
         author=author,
         published=published,
@@ -239,10 +239,11 @@ def _published(said: _Said) -> str:
     return next(filter(None, (iso_date(value) for value in values)), "")
 
 
-def _from_lines(said: _Said) -> tuple[str, str]:
-    """Author and date from the lines that style sheets show as such."""
-    author = published = ""
-    for node in said.tree.css(_LINES)[:_MAX_LINES]:
+def _from_lines(said: _Said, author: str, published: str) -> tuple[str, str]:
+    """Author and date, where they are still "", from the lines that style sheets show as such."""
+    # Only for what is missing: each selector looks at the class of every element of the page.
+    selectors = filter(None, ("" if author else _AUTHOR_LINES, "" if published else _DATE_LINES))
+    for node in said.tree.css(", ".join(selectors))[:_MAX_LINES]:
         if _DATE_CLASS.search(node.attributes.get("class") or ""):
             published = published or iso_date(_line(node.text()[:200]).removeprefix("Published "))
         else:

@@ -20,15 +20,14 @@ _NAMING = ("id", "role", "itemprop")
 """Attributes, besides `class`, whose values name what an element is."""
 _TELLING = frozenset((*_NAMING, "hidden", "style"))
 
-_WITHOUT_DIGITS = str.maketrans("", "", "0123456789")
-"""Numbers tell likes apart: `post-12`, `post-13`."""
+_DIGITS = b"0123456789"
+"""Left out of names, as they tell likes apart: `post-12`, `post-13`."""
 _UNSEEN_STYLE = re.compile(
     r"display\s{0,9}:\s{0,9}none|visibility\s{0,9}:\s{0,9}hidden"
     r"|font-size\s{0,9}:\s{0,9}0(?:\.0{1,9})?(?![.\d])"
-    r"|(?:text-indent|left|top)\s{0,9}:\s{0,9}-\d{4,9}|clip\s{0,9}:\s{0,9}rect\(\s{0,9}0",
-    re.I,
+    r"|(?:text-indent|left|top)\s{0,9}:\s{0,9}-\d{4,9}|clip\s{0,9}:\s{0,9}rect\(\s{0,9}0"
 )
-_TRANSPARENT_STYLE = re.compile(r"opacity\s{0,9}:\s{0,9}0(?:\.0{1,9})?(?![.\d])", re.I)
+_TRANSPARENT_STYLE = re.compile(r"opacity\s{0,9}:\s{0,9}0(?:\.0{1,9})?(?![.\d])")
 
 _INLINE_TAGS = (
     "abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark nobr output "
@@ -38,13 +37,13 @@ _CLUTTER_TAGS = (
     "script style template iframe object embed canvas svg audio video map datalist dialog link "
     "meta title head base frameset frame noframes noembed param source track area progress meter"
 )
-_IMAGE_TAGS = "img picture"
+_IGNORED_TAGS = "br hr img picture"
 _CONTROL_TAGS = "input select textarea"
 _TEXT, _COMMENT = 2, 4
 
 
-_BLOCK, _INLINE, _LINK, _BREAK, _IGNORED, _CLUTTER, _IMAGE, _CONTROL, _STAND_IN, _BUTTON = range(10)
-"""What the reader does at an element: what is from `_BREAK` to `_CONTROL` is not entered."""
+_BLOCK, _INLINE, _LINK, _IGNORED, _CLUTTER, _CONTROL, _STAND_IN, _BUTTON = range(8)
+"""What the reader does at an element: only what is up to `_LINK` is entered in any case."""
 
 
 class Template:
@@ -60,7 +59,7 @@ class Template:
         texts: The text of those, a line feed before each block.
         own_words, own_links, own_blocks: Words in those texts, words in links, and blocks.
         words, link_words, blocks: The same with all descendants.
-        images, controls: Images, and form fields, with all descendants.
+        controls: Form fields, with all descendants.
         first: Words of the page before the first own text; -1 without any.
     """
 
@@ -70,7 +69,6 @@ class Template:
         "elements",
         "first",
         "hidden",
-        "images",
         "link_words",
         "names",
         "own_blocks",
@@ -93,8 +91,15 @@ class Template:
         self.texts: list[str] = []
         self.own_words = self.own_links = self.own_blocks = 0
         self.words = self.link_words = self.blocks = 0
-        self.images = self.controls = 0
+        self.controls = 0
         self.first = -1
+
+    def begin_block(self, page_words: int) -> None:
+        """Begin a block of own text, behind so many words of the page."""
+        self.own_blocks += 1
+        self.texts.append("\n")
+        if self.first < 0:
+            self.first = page_words
 
 
 class PageTemplates:
@@ -102,7 +107,7 @@ class PageTemplates:
 
     Attributes:
         all: In document order of their first elements: parents before their children.
-        clutter: Elements without text for a reader; none is inside another.
+        clutter: Elements without text for a reader, and where they are; none is inside another.
         with_buttons: Templates whose own text has buttons around some of it.
 
     Args:
@@ -113,18 +118,18 @@ class PageTemplates:
     """
 
     def __init__(self, body: LexborNode, *, is_shell: bool = False) -> None:
-        self.clutter: list[LexborNode] = []
+        self.clutter: list[tuple[LexborNode, Template]] = []
         self.with_buttons: set[Template] = set()
         self._is_shell = is_shell
-        self._by_path: dict[tuple[Template, int, str, bool], Template] = {}
-        self._path_names: dict[str, str] = {}
+        self._by_path: dict[tuple[Template, int, bytes, bool], Template] = {}
+        self._path_names: dict[str, bytes] = {}
         root = Template("body", "", None, hidden=False)
         root.elements.append(body)
         self.all = [root]
         self._read(body, root)
         self._total_up()
 
-    def _read(self, body: LexborNode, template: Template) -> None:
+    def _read(self, body: LexborNode, template: Template) -> None:  # noqa: C901 - calls cost
         """Visit all nodes in document order, without recursion: pages can be 100,000 deep."""
         kinds = _kinds()
         open_elements: list[tuple[Iterator[LexborNode], Template, bool]] = []
@@ -140,7 +145,7 @@ class PageTemplates:
                     words = len(text.split())
                     if block is not template:
                         block = template
-                        _begin_block(block, page_words)
+                        template.begin_block(page_words)
                     template.texts.append(text)
                     template.text_nodes.append(node)
                     template.own_words += words
@@ -150,6 +155,8 @@ class PageTemplates:
                     continue
                 kind = kinds.get(tag_id, _BLOCK)
                 if kind > _LINK:
+                    if kind == _IGNORED:
+                        continue
                     kind = self._kind_inside(node, kind, template)
                     if kind > _LINK:
                         continue
@@ -176,37 +183,31 @@ class PageTemplates:
             return _INLINE
         if kind == _STAND_IN and self._is_shell:
             return _BLOCK
-        if kind == _IMAGE:
-            template.images += 1
-        elif kind > _IGNORED:
-            self.clutter.append(node)
-            if kind == _CONTROL:
-                template.controls += 1
+        self.clutter.append((node, template))
+        if kind == _CONTROL:
+            template.controls += 1
         return kind
 
     def _template_of(self, node: LexborNode, tag_id: int, parent: Template) -> Template:
         attributes = node.attributes
-        hidden = False
-        names = path_names = ""
+        names, hidden = "", False
         if attributes:
             names = attributes.get("class") or ""
             if not _TELLING.isdisjoint(attributes):
                 for naming in _NAMING:
                     if naming in attributes:
                         names = f"{names} {attributes[naming]}"
-                if "hidden" in attributes:
-                    hidden = True
-                elif "style" in attributes:
-                    hidden = _hides(attributes["style"] or "")
-            if names:
-                names = names[:_MAX_NAME_CHARS]
-                path_names = self._path_names.get(names)
-                if path_names is None:
-                    path_names = self._path_names[names] = names.translate(_WITHOUT_DIGITS)
+                style = attributes.get("style") or ""
+                hidden = "hidden" in attributes or _hides(style[:_MAX_STYLE_CHARS])
+        path_names = self._path_names.get(names)
+        if path_names is None:
+            # Many times faster than `str.translate`.
+            path_names = names[:_MAX_NAME_CHARS].encode("utf-8", "replace").translate(None, _DIGITS)
+            self._path_names[names] = path_names
         key = (parent, tag_id, path_names, hidden)
         template = self._by_path.get(key)
         if template is None:
-            template = Template(node.tag or "", names, parent, hidden)
+            template = Template(node.tag or "", names[:_MAX_NAME_CHARS], parent, hidden)
             self._by_path[key] = template
             self.all.append(template)
         template.elements.append(node)
@@ -217,75 +218,24 @@ class PageTemplates:
 
         What hides most of a page is shown by its script; it is no hidden aside.
         """
-        page_words = sum(template.own_words for template in self.all)
+        page_words = sum([template.own_words for template in self.all])
         for template in reversed(self.all):
             template.words += template.own_words
-            template.link_words += template.own_links
-            template.blocks += template.own_blocks
             if 2 * template.words >= page_words:
                 template.hidden = False
-            parent = template.parent
-            if parent is not None and not template.hidden:
-                parent.words += template.words
-                parent.link_words += template.link_words
-                parent.blocks += template.blocks
-                parent.images += template.images
-                parent.controls += template.controls
+            around = None if template.hidden else template.parent
+            template.blocks += template.own_blocks
+            if template.blocks:
+                template.link_words += template.own_links
+                if around is not None:
+                    around.words += template.words
+                    around.link_words += template.link_words
+                    around.blocks += template.blocks
+            if around is not None:
+                around.controls += template.controls
         for template in self.all[1:]:
             if template.parent is not None and template.parent.hidden:
                 template.hidden = True
-
-
-class TextLines:
-    """Text line by line, as its blocks stand on the page.
-
-    Attributes:
-        text: One line per block of text, without empty lines.
-    """
-
-    def __init__(self, root: LexborNode) -> None:
-        self._lines: list[str] = []
-        self._pieces: list[str] = []
-        self._read(root)
-        self._end_line()
-        self.text = "\n".join(self._lines)
-
-    def _read(self, root: LexborNode) -> None:
-        kinds = _kinds()
-        open_elements: list[tuple[Iterator[LexborNode], bool]] = []
-        nodes = root.iter(include_text=True)
-        while True:
-            for node in nodes:
-                tag_id = node.tag_id
-                if tag_id == _TEXT:
-                    self._pieces.append(node.text_content or "")
-                    continue
-                kind = kinds.get(tag_id, _BLOCK)
-                if kind in (_BLOCK, _BREAK):
-                    self._end_line()
-                if kind <= _LINK or kind >= _STAND_IN:
-                    open_elements.append((nodes, kind == _BLOCK))
-                    nodes = node.iter(include_text=True)
-                    break
-            else:
-                if not open_elements:
-                    return
-                nodes, ends_line = open_elements.pop()
-                if ends_line:
-                    self._end_line()
-
-    def _end_line(self) -> None:
-        line = " ".join("".join(self._pieces).split())
-        if line:
-            self._lines.append(line)
-        self._pieces = []
-
-
-def _begin_block(template: Template, page_words: int) -> None:
-    template.own_blocks += 1
-    template.texts.append("\n")
-    if template.first < 0:
-        template.first = page_words
 
 
 @lru_cache(maxsize=1)
@@ -296,9 +246,8 @@ def _kinds() -> dict[int, int]:
     for kind, tags in (
         (_INLINE, _INLINE_TAGS),
         (_LINK, "a"),
-        (_BREAK, "br hr"),
+        (_IGNORED, _IGNORED_TAGS),
         (_CLUTTER, _CLUTTER_TAGS),
-        (_IMAGE, _IMAGE_TAGS),
         (_CONTROL, _CONTROL_TAGS),
         (_STAND_IN, "noscript nav"),
         (_BUTTON, "button"),
@@ -308,9 +257,10 @@ def _kinds() -> dict[int, int]:
     return kinds
 
 
+@lru_cache(maxsize=2_048)
 def _hides(style: str) -> bool:
     """Whether an inline style hides; transparent and moved is about to be faded in, and shown."""
-    style = style[:_MAX_STYLE_CHARS]
+    style = style.lower()
     if _UNSEEN_STYLE.search(style):
         return True
     return "transform" not in style and _TRANSPARENT_STYLE.search(style) is not None

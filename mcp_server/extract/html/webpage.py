@@ -3,6 +3,7 @@
 Hiding by a style sheet is not seen: only attributes and inline styles are.
 """
 
+import codecs
 import re
 
 from selectolax.lexbor import LexborHTMLParser
@@ -10,8 +11,8 @@ from selectolax.lexbor import LexborHTMLParser
 from mcp_server.extract.html.code_blocks import fenced
 from mcp_server.extract.html.formulas import write_formulas_as_tex
 from mcp_server.extract.html.inline_markdown import escaped_text
-from mcp_server.extract.html.main_content import plain_text, select_main_content
-from mcp_server.extract.html.markdown import to_markdown
+from mcp_server.extract.html.main_content import select_main_content
+from mcp_server.extract.html.markdown import to_markdown_and_text
 from mcp_server.extract.html.metadata import read_metadata
 from mcp_server.extract.html.page_state import embedded_text
 from mcp_server.extract.html.page_urls import PageUrls
@@ -19,7 +20,7 @@ from mcp_server.extract.html.sites import Code, Part, read_site
 from mcp_server.extract.plain_text import decoded, strip_tags
 from mcp_server.extract.types import Extracted, SourceInfo
 
-_MAX_PARSED_CHARS = 6_000_000
+_MAX_PARSED_BYTES = 10_000_000
 _MAX_PARSED_TAGS = 300_000
 """Beyond these the tree costs gigabytes or minutes; the tag stripper reads such pages."""
 _FEW_CHARS = 200
@@ -47,9 +48,10 @@ def read_webpage(body: bytes, info: SourceInfo) -> Extracted:
         `text` is Markdown with links to absolute URLs. `needs_javascript` is set where a script
         would show the text; `text` is then what little there is, mostly "".
     """
-    markup = decoded(body, info)
-    if len(markup) > _MAX_PARSED_CHARS or markup.count("<") > _MAX_PARSED_TAGS:
-        return Extracted(title="", text=strip_tags(markup), notes=(_TOO_LARGE_NOTE,))
+    markup = _as_utf8(body, info)
+    if _is_too_large(markup):
+        text = strip_tags(decoded(body, info))
+        return Extracted(title="", text=text, notes=(_TOO_LARGE_NOTE,))
     tree = LexborHTMLParser(markup)
     if tree.root is None:
         return Extracted(title="", text="")
@@ -92,6 +94,20 @@ def read_webpage(body: bytes, info: SourceInfo) -> Extracted:
     )
 
 
+def _as_utf8(body: bytes, info: SourceInfo) -> bytes:
+    """What the parser takes; it replaces bytes that are no UTF-8 as decoding would."""
+    if codecs.lookup(info.charset).name == "utf-8":
+        return body.removeprefix(codecs.BOM_UTF8)
+    return decoded(body, info).encode("utf-8", "replace")
+
+
+def _is_too_large(markup: bytes) -> bool:
+    size = len(markup)
+    return size > _MAX_PARSED_BYTES or (
+        size > _MAX_PARSED_TAGS and markup.count(b"<") > _MAX_PARSED_TAGS
+    )
+
+
 def _sent_on(tree: LexborHTMLParser, urls: PageUrls) -> tuple[str, ...]:
     """Where a page sends its readers by itself; told, never followed."""
     meta = tree.css_first("meta[http-equiv=refresh i]")
@@ -119,6 +135,7 @@ def _written(parts: tuple[Part, ...], urls: PageUrls) -> tuple[str, str]:
             texts.append(fenced(part.text, part.language))
             plain_texts.append(part.text)
         else:
-            plain_texts.append(plain_text(part))
-            texts.append(to_markdown(part, urls))
+            text, plain_text = to_markdown_and_text(part, urls)
+            texts.append(text)
+            plain_texts.append(plain_text)
     return "\n\n".join(filter(None, texts)), "\n".join(filter(None, plain_texts))
