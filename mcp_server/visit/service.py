@@ -33,7 +33,7 @@ MIN_READING_SECONDS = 1.0
 """Also a page that came at the last moment is read; most take a hundredth of this."""
 CORPUS_SCHEME = "corpus://"
 """Scheme of local documents that have no URL of their own."""
-EXTRACTOR_VERSION = "1"
+EXTRACTOR_VERSION = "2"
 """Raised when the same body gives another page, so that kept ones are not shown any more."""
 
 _MAX_TITLE_CHARS = 300
