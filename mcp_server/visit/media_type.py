@@ -226,6 +226,8 @@ def _is_text(body: bytes, label: str) -> bool:
     head = body[:_SNIFFED_BYTES]
     if unicode_codec(body, label):
         return True
+    if _is_html_document(head.lstrip().lower()):
+        head = head.replace(b"\0", b"")  # the parser drops them, as browsers do
     controls = len(head) - len(head.translate(None, _CONTROL))
     return b"\x00" not in head and controls <= _MAX_CONTROL_SHARE * len(head)
 

@@ -9,6 +9,8 @@ import pytest
 from mcp_server.extract import extract
 from mcp_server.extract.plain_text import strip_tags
 from mcp_server.extract.types import Extracted, SourceInfo
+from mcp_server.visit.media_type import sniff
+from mcp_server.visit.types import Resource
 
 FILLER = "This sentence is here so that the main part has more text than the rest. " * 4
 
@@ -210,10 +212,45 @@ def test_hostile_pages_are_read_in_bounded_time(markup: str) -> None:
     assert time.process_time() - started < 4
 
 
-def test_a_page_with_too_many_tags_is_stripped_instead_of_parsed() -> None:
-    page = read("<p>word</p>\n" * 151_000)
-    assert page.text.count("word") == 151_000
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<p>word</p>\n" * 151_000,
+        "<div>" * 100_000 + "word",
+        "<div>" * 20_000 + "word" + "</p>" * 5_000,
+        "<p " + " ".join(f"a{number}=1" for number in range(200_000)) + ">word</p>",
+        "<p>" + "word" * 3_000_000,
+    ],
+    ids=["tags", "depth", "depth with other ends", "attributes", "bytes"],
+)
+def test_a_page_that_would_hold_the_parser_is_stripped_at_once(markup: str) -> None:
+    started = time.process_time()
+    page = read(markup)
+    assert time.process_time() - started < 2
+    assert page.text.count("word") == markup.count("word")
     assert not page.has_inline_links
     assert page.notes == (
         "the page is too large for its structure to be read: this is its bare text",
     )
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<p>word<br>" * 20_000,
+        "<div>word</div>" * 20_000,
+        f"<p data-state='{json.dumps({'text': 'a b ' * 20_000})}'>word</p>",
+        "<script>if (a <b) { " + "word " * 20_000 + "}</script><p>word</p>",
+    ],
+    ids=["without ends", "side by side", "data in an attribute", "script"],
+)
+def test_a_long_page_of_ordinary_structure_is_parsed(markup: str) -> None:
+    assert read(markup).notes == ()
+
+
+def test_a_stray_nul_leaves_a_page_a_page() -> None:
+    body = b"<!doctype html><p>one\0two</p>"
+    url = "https://example.com/"
+    info = sniff(Resource(url=url, final_url=url, status=200, content_type="text/html", body=body))
+    assert info.media_type == "text/html"
+    assert extract(body, info).plain_text == "onetwo"

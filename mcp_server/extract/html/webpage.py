@@ -16,13 +16,11 @@ from mcp_server.extract.html.markdown import to_markdown_and_text
 from mcp_server.extract.html.metadata import read_metadata
 from mcp_server.extract.html.page_state import embedded_text
 from mcp_server.extract.html.page_urls import PageUrls
+from mcp_server.extract.html.parser_limits import is_too_much_to_parse
 from mcp_server.extract.html.sites import Code, Part, read_site
 from mcp_server.extract.plain_text import decoded, strip_tags
 from mcp_server.extract.types import Extracted, SourceInfo
 
-_MAX_PARSED_BYTES = 10_000_000
-_MAX_PARSED_TAGS = 300_000
-"""Beyond these the tree costs gigabytes or minutes; the tag stripper reads such pages."""
 _FEW_CHARS = 200
 """Visible text below this is "nearly empty"."""
 _EMBEDDED_NOTE = "text taken from the page's embedded data"
@@ -49,7 +47,7 @@ def read_webpage(body: bytes, info: SourceInfo) -> Extracted:
         would show the text; `text` is then what little there is, mostly "".
     """
     markup = _as_utf8(body, info)
-    if _is_too_large(markup):
+    if is_too_much_to_parse(markup):
         text = strip_tags(decoded(body, info))
         return Extracted(title="", text=text, notes=(_TOO_LARGE_NOTE,))
     tree = LexborHTMLParser(markup)
@@ -99,13 +97,6 @@ def _as_utf8(body: bytes, info: SourceInfo) -> bytes:
     if codecs.lookup(info.charset).name == "utf-8":
         return body.removeprefix(codecs.BOM_UTF8)
     return decoded(body, info).encode("utf-8", "replace")
-
-
-def _is_too_large(markup: bytes) -> bool:
-    size = len(markup)
-    return size > _MAX_PARSED_BYTES or (
-        size > _MAX_PARSED_TAGS and markup.count(b"<") > _MAX_PARSED_TAGS
-    )
 
 
 def _sent_on(tree: LexborHTMLParser, urls: PageUrls) -> tuple[str, ...]:
