@@ -101,7 +101,7 @@ def check(row: dict[str, Any], outcome: Outcome) -> None:
         assert f"URL: {source.url}\n" in found, f"{source.title} is not among the first three"
 
 
-# The embedded model takes several seconds a question, so the suite gives it one with one hop and one
+# The embedded model takes several seconds a question, so the suite asks one with one hop and one
 # with two. `make demo-questions` asks all and says how many it answers.
 ASKED = [row for hops in (1, 2) for row in [row for row in QUESTIONS if row["hops"] == hops][:1]]
 LEAST_RIGHT = 1
