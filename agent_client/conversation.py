@@ -6,6 +6,18 @@ from typing import Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 
+Repair = Literal["relaxed_form", "tolerant_json", "closed_brackets", "coerced_arguments"]
+"""A rung of the repair ladder that a call needed; a call without any was strictly right.
+
+`relaxed_form`: no tags, a code fence, `parameters` for `arguments` and the like;
+`tolerant_json`: JSON with a repair inside, such as single quotes or a trailing comma;
+`closed_brackets`: brackets or a quote that were never closed;
+`coerced_arguments`: values turned into what the tool's schema asks for.
+"""
+
+MalformedKind = Literal["unreadable", "cut_off", "dropped"]
+"""`cut_off`: the token limit ended it; `dropped`: the server swallowed it and sent nothing."""
+
 
 def _nothing() -> Mapping[str, object]:
     return {}
@@ -31,6 +43,21 @@ class ToolCall:
     arguments: Mapping[str, object]
     raw: str = ""
     """The model's own text, when the call was read from text or repaired; else ""."""
+    repairs: tuple[Repair, ...] = ()
+    """What it took to read the call, in the order of the ladder."""
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedCall:
+    """A call that could not be read; it is never executed and never dropped silently."""
+
+    raw: str
+    """The model's own text; "" when the server swallowed it."""
+    reason: str
+    """What is wrong, in one sentence that lets the model correct itself."""
+    name: str = ""
+    """The tool that it names, as far as it can be read."""
+    kind: MalformedKind = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +86,11 @@ class Message:
     """The call that this message answers; only with the role "tool"."""
     name: str | None = None
     """The tool's name; only with the role "tool"."""
+    raw: str = ""
+    """Exactly what the model wrote, tags, reasoning and calls included, without the end-of-turn
+    token; only with the role "assistant", and "" where the server does not say it."""
+    token_ids: tuple[int, ...] = ()
+    """The tokens of `raw`, where the server names them; the end-of-turn token is not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +100,15 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     """Includes the tokens of the reasoning."""
-    cached_tokens: int = 0
-    """The part of `prompt_tokens` that came from the prefix cache; 0 where it is not reported."""
+    cached_tokens: int | None = None
+    """The part of `prompt_tokens` that came from the prefix cache; None where it is not told."""
 
     def __add__(self, other: "Usage") -> "Usage":
+        told = [n for n in (self.cached_tokens, other.cached_tokens) if n is not None]
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
-            self.cached_tokens + other.cached_tokens,
+            sum(told) if told else None,
         )
 
 
@@ -106,6 +139,8 @@ class ModelRequest:
     sampling: Sampling = Sampling()
     response_schema: Mapping[str, object] | None = None
     """JSON schema that the answer's text must follow; None leaves it free."""
+    episode: str = ""
+    """Which run this is a turn of: all its turns go to the same endpoint; "" belongs to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +154,17 @@ class ModelReply:
     from text say "tool_calls" too."""
     usage: Usage | None
     """None when the endpoint does not count."""
-    malformed_calls: tuple[str, ...] = ()
-    """Raw text of the calls that could not be read or were cut off; never executed."""
+    malformed_calls: tuple[MalformedCall, ...] = ()
+    """The calls that could not be read or were cut off, in the order written."""
     request_id: str = ""
     """Our id of the request, 32 hexadecimal digits."""
+    prompt: str = ""
+    """The prompt: as sent where we render it, else as the model's template would render the
+    messages; "" where neither is known. What the prefix stability is computed from."""
+    completion: str = ""
+    """What the next prompt should repeat after `prompt`: the model's own bytes, or the reply as
+    the template would render it."""
+    retries: int = 0
+    """Requests that failed before this one was answered."""
+    endpoint: str = ""
+    """Base URL of the endpoint that answered."""

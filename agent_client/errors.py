@@ -8,8 +8,14 @@ SeeklingClientError
 │   ├── ModelUnreachable        nothing answers at its address            -> stderr, exit 6
 │   ├── ContextOverflow         the conversation does not fit the model
 │   ├── ModelOverloaded         it is busy; the same request can work later
+│   ├── ModelUnauthorized       it wants a key, or another one
+│   ├── ModelNotFound           it serves no model of that name
+│   ├── BadModelRequest         it does not accept the request as it is
+│   ├── ModelTimeout            it took the request and fell silent
 │   └── MalformedReply          what it sent is not a chat completion
 ├── ToolServerError             the link to the MCP server is broken
+├── SessionError                a stored session is not there or cannot be read or written
+├── ReportError                 no report could be written from what was found
 └── EngineError                 a local engine did not start or died
 ```
 
@@ -102,6 +108,22 @@ class ModelOverloaded(ModelError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class ModelUnauthorized(ModelError):
+    """The endpoint wants a key, or another one (HTTP 401, 403)."""
+
+
+class ModelNotFound(ModelError):
+    """The endpoint serves no model of that name, or nothing at that path (HTTP 404)."""
+
+
+class BadModelRequest(ModelError):
+    """The endpoint does not accept the request as it is (HTTP 400, 422): asking again is no use."""
+
+
+class ModelTimeout(ModelError):
+    """The endpoint took the request and sent no token in time. Retryable."""
+
+
 class MalformedReply(ModelError):
     """The reply is not a chat completion: an HTML page, broken JSON, an endless line."""
 
@@ -121,6 +143,14 @@ class ToolServerError(SeeklingClientError):
         self.command_or_url = command_or_url
         self.reason = reason
         self.stderr_tail = stderr_tail
+
+
+class SessionError(SeeklingClientError):
+    """A stored session does not exist, is in use, or cannot be read or written."""
+
+
+class ReportError(SeeklingClientError):
+    """There is nothing to write a report from: no page could be read."""
 
 
 class EngineError(SeeklingClientError):

@@ -6,8 +6,22 @@ fails the type check wherever it is not handled.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from agent_client.conversation import ModelReply, ToolCall, ToolResult
+from agent_client.conversation import Message, ModelReply, ToolCall, ToolResult
+
+Guard = Literal[
+    "repeated_call",
+    "repeated_page",
+    "repeated_reply",
+    "unknown_url",
+    "unknown_tool",
+    "cut_result",
+    "early_answer",
+    "empty_reply",
+    "malformed_call",
+]
+"""What a guard of the loop acted on; counted in the outcome and in every record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +29,13 @@ class QuestionAsked:
     """A person asked; the first event of a run."""
 
     question: str
+    run_id: str = ""
+    """32 hexadecimal digits."""
+    profile: str = ""
+    """The profile's name."""
+    profile_digest: str = ""
+    """SHA-256 of everything the profile pins, as 64 hexadecimal digits."""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +98,44 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Guarded:
+    """A guard of the loop acted: something was not done, done otherwise, or marked."""
+
+    guard: Guard
+    text: str
+    """One line for a person."""
+    call: ToolCall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """A reply was thrown away and is asked for again on the same conversation."""
+
+    turn: int
+    reason: str
+    reply: ModelReply
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """The history policy changed what was already said; the prefix starts anew."""
+
+    policy: str
+    before: tuple[Message, ...]
+    after: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A longer piece of work, such as a report, came to its next stage."""
+
+    name: str
+    """Such as "outline"."""
+    text: str
+    """One line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The run ended; the last event."""
 
@@ -93,6 +152,10 @@ Event = (
     | ToolStarted
     | ToolFinished
     | Note
+    | Guarded
+    | Resampled
+    | Compacted
+    | Stage
     | Finished
 )
 

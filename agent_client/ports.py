@@ -15,6 +15,11 @@ class ModelClient(Protocol):
         """The model's name, as the endpoint knows it."""
         ...
 
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens prompt and reply may have together; 0 where it is not known."""
+        ...
+
     async def complete(self, request: ModelRequest, *, emit: Emit) -> ModelReply:
         """Write the next message of the conversation.
 

@@ -9,7 +9,8 @@ import anyio
 from agent_client.agent.limits import Limits
 from agent_client.agent.loop import run_agent
 from agent_client.agent.outcome import Outcome
-from agent_client.agent.prompts import SHORT_SUFFIX, Style, load_prompt, wants_short_answer
+from agent_client.agent.profile import Style
+from agent_client.agent.prompts import SHORT_SUFFIX, load_prompt, wants_short_answer
 from agent_client.conversation import Message, Sampling
 from agent_client.errors import ConfigError
 from agent_client.events import Emit, Event, Finished, QuestionAsked

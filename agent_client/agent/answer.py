@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent_client.agent.outcome import Source
-from agent_client.agent.research import VisitedPage
+from agent_client.agent.outcome import Source, VisitedPage
 
 UNVERIFIED = "(not visited)"
 """Put behind a cited URL that the run did not read."""

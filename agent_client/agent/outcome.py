@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent_client.conversation import Message, Usage
+from agent_client.conversation import Message, Repair, Usage
+from agent_client.events import Guard
 
 StopReason = Literal[
     "answered",
@@ -12,15 +13,27 @@ StopReason = Literal[
     "tool_call_limit",
     "time_limit",
     "token_limit",
+    "context_limit",
+    "cost_limit",
+    "repeated_reply",
     "no_answer",
     "model_error",
     "tool_error",
 ]
-"""Why a run ended. The four limits come with the answer that was asked for at the end, if any;
-`no_answer` means that the model kept answering nothing."""
+"""Why a run ended. The limits come with the answer that was asked for at the end, if any;
+`repeated_reply` means that the model wrote the same twice in a row and stopped working;
+`no_answer` that it kept answering nothing."""
 
 LIMIT_REASONS: frozenset[StopReason] = frozenset(
-    {"turn_limit", "tool_call_limit", "time_limit", "token_limit"}
+    {
+        "turn_limit",
+        "tool_call_limit",
+        "time_limit",
+        "token_limit",
+        "context_limit",
+        "cost_limit",
+        "repeated_reply",
+    }
 )
 
 
@@ -45,6 +58,39 @@ class Counts:
     tool_calls: int = 0
     tool_errors: int = 0
     malformed_calls: int = 0
+    resamples: int = 0
+    """Replies that were thrown away and asked for again."""
+    retries: int = 0
+    """Model requests that failed and were sent again."""
+    compactions: int = 0
+    repairs: Mapping[Repair, int] = field(default_factory=dict[Repair, int])
+    """How many calls needed each rung of the repair ladder."""
+    guards: Mapping[Guard, int] = field(default_factory=dict[Guard, int])
+    """How often each guard acted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitedPage:
+    """One page that was read, with the text of all parts that were read."""
+
+    url: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixStability:
+    """How much of each prompt repeats the previous prompt and its completion, in characters.
+
+    For turn t it is |common prefix of P(t) and P(t-1) + G(t-1)| / |P(t-1) + G(t-1)|: what a prefix
+    cache can take over. 1.0 throughout unless a compaction was announced.
+    """
+
+    mean: float
+    """Over all turns but the first; 1.0 for a run of one turn."""
+    worst: float
+    turns: int
+    """Turns that were compared."""
 
 
 def _no_timings() -> Mapping[str, float]:
@@ -71,5 +117,14 @@ class Outcome:
     """Seconds spent in the `model` and in `tools` (calls side by side count once each)."""
     messages: tuple[Message, ...] = ()
     """The whole conversation, for records."""
+    pages: tuple[VisitedPage, ...] = ()
+    """What was read, in the order of `sources`."""
+    prefix: PrefixStability | None = None
+    """None where no prompt is known."""
+    cost_usd: float | None = None
+    """None without prices."""
+    run_id: str = ""
+    profile: str = ""
+    profile_digest: str = ""
     error: Exception | None = None
     """What went wrong, with the reasons `model_error` and `tool_error`."""

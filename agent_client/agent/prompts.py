@@ -3,9 +3,8 @@
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Literal
 
-Style = Literal["auto", "short", "cited"]
+from agent_client.agent.profile import Style
 
 SHORT_SUFFIX = "\n\nPlease reason step-by-step and put the final answer within \\boxed{}."
 """What the II-Search-4B model card adds to a question that has a short answer."""

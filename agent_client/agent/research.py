@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
-from agent_client.agent.outcome import Counts
+from agent_client.agent.outcome import Counts, VisitedPage
 from agent_client.conversation import ToolCall, ToolResult
 
 PAGES_META = "seekling/pages"
@@ -14,15 +13,6 @@ PAGES_META = "seekling/pages"
 _SEARCH_NAME = re.compile(r"search", re.IGNORECASE)
 _VISIT_NAME = re.compile(r"visit|fetch|read|open|browse|scrape|extract|crawl", re.IGNORECASE)
 _TITLE_LINE = re.compile(r"^Title: (.{1,300})$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class VisitedPage:
-    """One page that was read, with the text of all parts that were read."""
-
-    url: str
-    title: str
-    text: str
 
 
 class Research:

@@ -9,12 +9,16 @@ from agent_client.clean import terminal_line, terminal_text
 from agent_client.conversation import ToolCall, ToolResult
 from agent_client.events import (
     AnswerDelta,
+    Compacted,
     Event,
     Finished,
+    Guarded,
     ModelReplied,
     Note,
     QuestionAsked,
     ReasoningDelta,
+    Resampled,
+    Stage,
     ToolFinished,
     ToolStarted,
     TurnStarted,
@@ -50,8 +54,12 @@ class Terminal:
                 self._fold_thought()
             case ToolFinished(call=call, result=result, seconds=seconds):
                 self._tool_line(call, result, seconds)
-            case Note(text=text):
+            case Note(text=text) | Guarded(text=text) | Resampled(reason=text):
                 self._line(self._paint(f"! {terminal_line(text, LINE_CHARS)}", _DIM))
+            case Compacted(policy=policy):
+                self._line(self._paint(f"! the conversation was shortened ({policy})", _DIM))
+            case Stage(name=name, text=text):
+                self._line(self._paint(f"{name}: ", _BOLD) + terminal_line(text, LINE_CHARS))
             case QuestionAsked() | TurnStarted() | AnswerDelta() | ToolStarted() | Finished():
                 pass
             case _:

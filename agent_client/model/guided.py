@@ -54,6 +54,11 @@ class GuidedModel:
         """The inner model's name."""
         return self._inner.name
 
+    @property
+    def context_tokens(self) -> int:
+        """The inner model's bound; its prompts here are short and do not grow."""
+        return 0
+
     async def complete(self, request: ModelRequest, *, emit: Emit) -> ModelReply:
         """Decide the next step: one tool call, or the final text.
 
