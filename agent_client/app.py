@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 
 from agent_client.agent.agent import Agent
-from agent_client.agent.limits import Limits
+from agent_client.agent.limits import Prices
+from agent_client.agent.profile import Profile
 from agent_client.config import SECRETS, ClientConfig
-from agent_client.conversation import Sampling
 from agent_client.engine import llama_cpp
 from agent_client.engine.weights import (
     DEFAULT_MODEL,
@@ -34,6 +34,8 @@ from agent_client.model.discovery import (
 )
 from agent_client.model.guided import GuidedModel
 from agent_client.ports import ModelClient
+from agent_client.profiles import load_profile, with_overrides
+from agent_client.profiles.sections import LimitsSection
 from agent_client.toolbox import McpToolbox, StdioTarget, Target
 
 EMBEDDED = "embedded"
@@ -71,25 +73,68 @@ async def open_agent(config: ClientConfig, *, tell: Tell = _tell_no_one) -> Asyn
         tell: told what is being set up, for people who wait.
 
     Raises:
-        ConfigError: the settings contradict each other.
+        ConfigError: the settings contradict each other, or the profile is malformed.
         NoModel: no model is configured, running, or there to be started.
         ModelError: the configured endpoint cannot be used.
         EngineError: the embedded engine does not start.
         ToolServerError: the MCP server does not start.
     """
-    async with httpx.AsyncClient(trust_env=_wants_proxy(config)) as http:
-        place = await _find_model(config, http)
-        async with _open_model(config, place, http, tell) as model:
-            target = tool_server_target(config, os.environ)
-            tell(f"tools: {target}")
-            async with McpToolbox.open(target, call_seconds=config.limits.tool_seconds) as tools:
-                yield Agent(
-                    model=model,
-                    tools=tools,
-                    sampling=Sampling(**config.sampling.model_dump()),
-                    limits=Limits(**config.limits.model_dump(exclude={"tool_seconds"})),
-                    style=config.style,
-                )
+    profile = chosen_profile(config)
+    async with _opened(config, tell) as model, open_tools(config, tell=tell) as tools:
+        yield Agent(
+            model=_guided(model, config),
+            tools=tools,
+            profile=profile,
+            prices=_prices(config),
+            writer=model.client,
+        )
+
+
+@asynccontextmanager
+async def open_model(
+    config: ClientConfig, *, tell: Tell = _tell_no_one
+) -> AsyncGenerator[ModelClient]:
+    """Find or start the model alone, as it is: not led step by step.
+
+    Raises what `open_agent` raises for a model.
+    """
+    async with _opened(config, tell) as model:
+        yield model.client
+
+
+@asynccontextmanager
+async def open_tools(
+    config: ClientConfig, *, tell: Tell = _tell_no_one
+) -> AsyncGenerator[McpToolbox]:
+    """Start or connect to the tool server alone.
+
+    Raises:
+        ToolServerError: it does not start.
+    """
+    target = tool_server_target(config, os.environ)
+    tell(f"tools: {target}")
+    async with McpToolbox.open(target, call_seconds=config.limits.tool_seconds) as tools:
+        yield tools
+
+
+def open_http(config: ClientConfig) -> httpx.AsyncClient:
+    """A client for the model's endpoint, to be used as a context manager."""
+    return httpx.AsyncClient(trust_env=_wants_proxy(config))
+
+
+def chosen_profile(config: ClientConfig) -> Profile:
+    """The profile of the settings, with what they change of it.
+
+    Raises:
+        ConfigError: there is no such profile, or it is malformed.
+    """
+    return with_overrides(
+        load_profile(config.profile),
+        sampling=config.sampling,
+        limits=LimitsSection(**config.limits.model_dump(exclude={"tool_seconds"})),
+        style=config.style,
+        unknown_urls=config.unknown_urls,
+    )
 
 
 def _wants_proxy(config: ClientConfig) -> bool:
@@ -175,33 +220,48 @@ def _embedded_file(name: str, *, was_asked_for: bool) -> _LocalFile:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenedModel:
+    client: ModelClient
+    guidance: str
+    """How it is led unless the settings say otherwise."""
+
+
 @asynccontextmanager
-async def _open_model(
-    config: ClientConfig, place: Endpoint | _LocalFile, http: httpx.AsyncClient, tell: Tell
-) -> AsyncGenerator[ModelClient]:
-    if isinstance(place, Endpoint):
-        at = f"{place.server} at " if place.server else ""
-        tell(f"model: {place.model} ({at}{place.base_url})")
-        model = ChatCompletions(
-            http=http, base_url=place.base_url, model=place.model, api_key=_api_key(config)
-        )
-        yield _guided(model, config, default="none")
-        return
-    tell(f"model: {place.name}, embedded, on the CPU")
-    async with llama_cpp.serve(
-        place.path,
-        context_tokens=config.engine.context_tokens,
-        threads=config.engine.threads or None,
-    ) as base_url:
-        model = ChatCompletions(http=http, base_url=base_url, model=place.name, sglang_extras=False)
-        yield _guided(model, config, default=place.guidance)
+async def _opened(config: ClientConfig, tell: Tell) -> AsyncGenerator[_OpenedModel]:
+    async with open_http(config) as http:
+        place = await _find_model(config, http)
+        if isinstance(place, Endpoint):
+            at = f"{place.server} at " if place.server else ""
+            tell(f"model: {place.model} ({at}{place.base_url})")
+            model = ChatCompletions(
+                http=http, base_url=place.base_url, model=place.model, api_key=_api_key(config)
+            )
+            yield _OpenedModel(model, guidance="none")
+            return
+        tell(f"model: {place.name}, embedded, on the CPU")
+        engine = config.engine
+        async with llama_cpp.serve(
+            place.path, context_tokens=engine.context_tokens, threads=engine.threads or None
+        ) as base_url:
+            model = ChatCompletions(
+                http=http, base_url=base_url, model=place.name, sglang_extras=False
+            )
+            yield _OpenedModel(model, place.guidance)
 
 
-def _guided(model: ModelClient, config: ClientConfig, *, default: str) -> ModelClient:
-    mode = default if config.guidance == "auto" else config.guidance
+def _guided(model: _OpenedModel, config: ClientConfig) -> ModelClient:
+    mode = model.guidance if config.guidance == "auto" else config.guidance
     if mode == "none":
-        return model
-    return GuidedModel(model, "schema" if mode == "schema" else "staged", max_hops=config.max_hops)
+        return model.client
+    return GuidedModel(
+        model.client, "schema" if mode == "schema" else "staged", max_hops=config.max_hops
+    )
+
+
+def _prices(config: ClientConfig) -> Prices | None:
+    prices = config.prices
+    return Prices(**prices.model_dump()) if prices.prompt or prices.completion else None
 
 
 def _api_key(config: ClientConfig) -> str | None:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
-from agent_client.agent.limits import Limits
-from agent_client.conversation import Sampling
+from agent_client.agent.profile import Style, UrlPolicy
 from agent_client.errors import ConfigError
+from agent_client.profiles.sections import LimitsSection, SamplingSection, Section
 
 ENV_PREFIX = "SEEKLING_"
 SERVER_ENV_PREFIX = "SEEKLING_MCP_"
@@ -29,42 +29,23 @@ FOREIGN_ENV = {"model": "OPENAI_BASE_URL"}
 """Variables of others that mean the same; our own come first."""
 
 
-_SAMPLING, _LIMITS = Sampling(), Limits()  # where the defaults are written down
+class LimitsConfig(LimitsSection):
+    """What a person changes of the profile's limits, and the client's own."""
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SamplingConfig(_Section):
-    """How tokens are chosen; the defaults are those of the II-Search-4B model card."""
-
-    temperature: Annotated[float, Field(ge=0, le=2)] = _SAMPLING.temperature
-    top_p: Annotated[float, Field(gt=0, le=1)] = _SAMPLING.top_p
-    top_k: Annotated[int, Field(ge=-1)] = _SAMPLING.top_k
-    repetition_penalty: Annotated[float, Field(gt=0, le=2)] = _SAMPLING.repetition_penalty
-    max_tokens: Annotated[int, Field(ge=1)] = _SAMPLING.max_tokens
-    """Longest reply in tokens, reasoning included."""
-
-
-class LimitsConfig(_Section):
-    """How much one question may cost. At a limit the model is asked for its answer at once."""
-
-    turns: Annotated[int, Field(ge=1)] = _LIMITS.turns
-    """Most model calls."""
-    tool_calls: Annotated[int, Field(ge=0)] = _LIMITS.tool_calls
-    """Most tool calls."""
-    seconds: Annotated[float, Field(gt=0)] = _LIMITS.seconds
-    """Longest time until the answer is asked for."""
-    answer_seconds: Annotated[float, Field(gt=0)] = _LIMITS.answer_seconds
-    """Longest time for that last answer."""
-    total_tokens: Annotated[int, Field(ge=0)] = _LIMITS.total_tokens
-    """Most tokens over all turns; 0 is no bound."""
     tool_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest time for one tool call."""
 
 
-class EngineConfig(_Section):
+class PricesConfig(Section):
+    """What the model costs, in US dollars for a million tokens; 0 is free."""
+
+    prompt: Annotated[float, Field(ge=0)] = 0.0
+    cached_prompt: Annotated[float, Field(ge=0)] | None = None
+    """Tokens from the prefix cache; unset, they cost the same."""
+    completion: Annotated[float, Field(ge=0)] = 0.0
+
+
+class EngineConfig(Section):
     """The embedded CPU engine."""
 
     context_tokens: Annotated[int, Field(ge=1_024, le=131_072)] = 8_192
@@ -72,15 +53,22 @@ class EngineConfig(_Section):
     """0 chooses by the machine's cores and load."""
 
 
-class ClientConfig(_Section):
+class ClientConfig(Section):
     """All settings of the client."""
 
     model: str = ""
-    """URL of an OpenAI-compatible endpoint, name of a model that one on the usual local ports
-    serves, name of an embedded model (`embedded` is the default one), or a .gguf file. Empty:
-    whatever answers on the usual local ports, else the embedded model."""
+    """URL of an OpenAI-compatible endpoint, or several that serve the same model with commas
+    between; name of a model that one on the usual local ports serves, name of an embedded model
+    (`embedded` is the default one), or a .gguf file. Empty: whatever answers on the usual local
+    ports, else the embedded model."""
     model_name: str = ""
     """Which model to ask for at that URL; empty: the first that it lists."""
+    wire: Literal["auto", "chat", "raw"] = "auto"
+    """How the model is spoken to. `chat`: the server renders the prompt and reads the calls; `raw`:
+    we do both, and the prompt only ever grows; `auto`: raw for a Qwen3 model on SGLang."""
+    template: str = ""
+    """Chat template of raw mode: `qwen3`, a tokenizer's folder or a template file; empty: by the
+    model."""
     api_key: SecretStr | None = None
     """Environment only: SEEKLING_API_KEY or OPENAI_API_KEY."""
     guidance: Literal["auto", "none", "schema", "staged"] = "auto"
@@ -89,12 +77,25 @@ class ClientConfig(_Section):
     """Most pages that a guided model visits."""
     mcp: str = ""
     """Command or URL of the MCP server; empty: our own, `seekling-mcp serve`."""
-    style: Literal["auto", "short", "cited"] = "auto"
-    """Ask for a short boxed answer, a cited one, or choose by the question."""
+    profile: str = "default"
+    """Protocol profile: `default`, `ii-search`, `ii-search-boxed`, `ii-search-report`, `plain`, or
+    a TOML file."""
+    style: Style | None = None
+    """Ask for a short boxed answer, a cited one, or choose by the question; unset: as the profile
+    says."""
+    unknown_urls: UrlPolicy | None = None
+    """Visits of addresses that the model made up: refused (`strict`), marked (`warn`) or not looked
+    at (`off`); unset: the profile's."""
+    data_dir: str = ""
+    """Where sessions are stored; empty: the user's data directory."""
+    save: bool = True
+    """Whether runs are stored as sessions."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """Logs go to stderr."""
-    sampling: SamplingConfig = SamplingConfig()
+    sampling: SamplingSection = SamplingSection()
+    """What is changed of the profile's sampling."""
     limits: LimitsConfig = LimitsConfig()
+    prices: PricesConfig = PricesConfig()
     engine: EngineConfig = EngineConfig()
 
 
@@ -102,7 +103,7 @@ def known_keys() -> tuple[str, ...]:
     """Every setting, sections with a dot."""
     keys: list[str] = []
     for name, field in ClientConfig.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             keys += [f"{name}.{inner}" for inner in field.annotation.model_fields]
         else:
             keys.append(name)

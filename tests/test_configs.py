@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent_client import config as client
+from agent_client.app import chosen_profile
+from agent_client.profiles import load_profile
 from mcp_server import config as server
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -55,8 +57,20 @@ def test_the_client_sample_names_every_key_with_its_default(tmp_path: Path) -> N
         for inner in (value if isinstance(value, dict) else [""])  # pyright: ignore
     }
     assert named == set(client.known_keys()) - set(client.SECRETS)
-    loaded = client.load(file=file, environ={}).model_dump(exclude=EXAMPLES)
-    assert loaded == client.ClientConfig().model_dump(exclude=EXAMPLES)
+    loaded = client.load(file=file, environ={})
+    default = client.ClientConfig()
+    of_profile = {"style", "unknown_urls", "sampling", "limits", "prices"}
+    assert loaded.model_dump(exclude=EXAMPLES | of_profile) == default.model_dump(
+        exclude=EXAMPLES | of_profile
+    )
+    assert loaded.limits.tool_seconds == default.limits.tool_seconds
+
+
+def test_the_client_sample_shows_the_values_of_the_default_profile(tmp_path: Path) -> None:
+    file = tmp_path / "client.toml"
+    file.write_text(re.sub(r"^seed = .*$", "", uncommented("client.toml"), flags=re.MULTILINE))
+    profile = chosen_profile(client.load(file=file, environ={}))
+    assert (profile.overrides, profile) == ((), load_profile("default"))
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "hosts").iterdir()), ids=lambda path: path.name)

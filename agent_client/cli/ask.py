@@ -5,22 +5,11 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from agent_client.cli.options import add_settings, load_config
+
 if TYPE_CHECKING:
     from agent_client.agent.outcome import Outcome
     from agent_client.config import ClientConfig
-
-# Flag, setting, metavar, help. The settings are explained in `agent_client.config`.
-SETTINGS = (
-    ("--model", "model", "URL|NAME", "model endpoint, served model's name, or `embedded`"),
-    ("--model-name", "model_name", "NAME", "which model to ask for at that URL"),
-    ("--guidance", "guidance", "MODE", "lead a small model: auto, none, schema or staged"),
-    ("--mcp", "mcp", "COMMAND|URL", "MCP server with the tools (seekling-mcp serve)"),
-    ("--style", "style", "STYLE", "auto, short (boxed answer) or cited"),
-    ("--max-turns", "limits.turns", "N", "most model calls (30)"),
-    ("--max-tool-calls", "limits.tool_calls", "N", "most tool calls (60)"),
-    ("--timeout", "limits.seconds", "S", "seconds until the answer is asked for (600)"),
-    ("--log-level", "log_level", "LEVEL", "debug, info, warning or error (warning)"),
-)
 
 
 def add_parser(
@@ -36,23 +25,15 @@ def add_parser(
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="the answer only")
-    parser.add_argument("--config", metavar="FILE", help="a TOML settings file")
-    for flag, setting, metavar, help_text in SETTINGS:
-        parser.add_argument(flag, dest=setting, metavar=metavar, help=help_text)
+    add_settings(parser)
 
 
 async def run(options: argparse.Namespace) -> int:
     """Ask, show what happens, print the answer; the exit code tells how it ended."""
-    from pathlib import Path
-
     from agent_client.cli.main import error_line
-    from agent_client.config import load
     from agent_client.errors import ConfigError
-    from agent_client.log import configure_logging
 
-    flags = {setting: getattr(options, setting) for _, setting, _, _ in SETTINGS}
-    config = load(file=Path(options.config) if options.config else None, flags=flags)
-    configure_logging(config.log_level)
+    config = load_config(options)
     if not options.question.strip():
         raise ConfigError("the question is empty", hint='try: seekling ask "Who …?"')
     outcome, model = await _answer(options, config)

@@ -21,15 +21,10 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> N
     assert (config.sampling.top_k, config.sampling.top_p) == (40, 0.5)
 
 
-def test_sampling_defaults_are_those_of_the_model_card() -> None:
-    sampling = ClientConfig().sampling
-    assert sampling.model_dump() == {
-        "temperature": 0.6,
-        "top_p": 0.95,
-        "top_k": 20,
-        "repetition_penalty": 1.1,
-        "max_tokens": 2048,
-    }
+def test_what_is_not_set_is_left_to_the_profile() -> None:
+    config = ClientConfig()
+    assert (config.sampling.given(), config.style, config.unknown_urls) == ({}, None, None)
+    assert config.limits.given() == {"tool_seconds": 60.0}
 
 
 def test_an_unknown_key_names_the_closest_one(tmp_path: Path) -> None:

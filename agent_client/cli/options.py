@@ -1,0 +1,54 @@
+"""The settings that commands which open an agent have in common, as flags."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent_client.config import ClientConfig
+
+# Flag, setting, metavar, help. The settings are explained in `agent_client.config`.
+SETTINGS = (
+    ("--model", "model", "URL|NAME", "model endpoint (several: URL,URL), model's name, `embedded`"),
+    ("--model-name", "model_name", "NAME", "which model to ask for at that URL"),
+    ("--wire", "wire", "MODE", "chat, raw (we render the prompt), or auto"),
+    (
+        "--template",
+        "template",
+        "NAME|PATH",
+        "chat template of raw mode: qwen3 or a folder",
+    ),
+    ("--guidance", "guidance", "MODE", "lead a small model: auto, none, schema or staged"),
+    ("--mcp", "mcp", "COMMAND|URL", "MCP server with the tools (seekling-mcp serve)"),
+    ("--profile", "profile", "NAME|FILE", "default, ii-search, plain, or a TOML file"),
+    ("--style", "style", "STYLE", "auto, short (boxed answer) or cited"),
+    ("--urls", "unknown_urls", "POLICY", "addresses the model makes up: strict, warn or off"),
+    ("--max-turns", "limits.turns", "N", "most model calls"),
+    ("--max-tool-calls", "limits.tool_calls", "N", "most tool calls"),
+    ("--timeout", "limits.seconds", "S", "seconds until the answer is asked for"),
+    ("--log-level", "log_level", "LEVEL", "debug, info, warning or error (warning)"),
+)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the settings, and `--config FILE`, to a command."""
+    group = parser.add_argument_group("settings")
+    group.add_argument("--config", metavar="FILE", help="a TOML settings file")
+    for flag, setting, metavar, help_text in SETTINGS:
+        group.add_argument(flag, dest=setting, metavar=metavar, help=help_text)
+
+
+def load_config(options: argparse.Namespace) -> "ClientConfig":
+    """Resolve the settings of a command and configure the logs.
+
+    Raises:
+        ConfigError: a setting is unknown or malformed.
+    """
+    from pathlib import Path
+
+    from agent_client.config import load
+    from agent_client.log import configure_logging
+
+    flags = {setting: getattr(options, setting) for _, setting, _, _ in SETTINGS}
+    config = load(file=Path(options.config) if options.config else None, flags=flags)
+    configure_logging(config.log_level)
+    return config
