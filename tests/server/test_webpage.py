@@ -218,9 +218,10 @@ def test_hostile_pages_are_read_in_bounded_time(markup: str) -> None:
         "<p>word</p>\n" * 151_000,
         "<div>" * 100_000 + "word",
         "<div>" * 20_000 + "word" + "</p>" * 5_000,
+        "<p " + " ".join(f"a{number}=1" for number in range(200_000)) + ">word</p>",
         "<p>" + "word" * 3_000_000,
     ],
-    ids=["tags", "depth", "depth with other ends", "bytes"],
+    ids=["tags", "depth", "depth with other ends", "attributes", "bytes"],
 )
 def test_a_page_that_would_hold_the_parser_is_stripped_at_once(markup: str) -> None:
     started = time.process_time()

@@ -1,7 +1,7 @@
 """Know pages that would hold the HTML parser for minutes, before it is asked.
 
 The parser takes time linear in the size of a page, but quadratic in how deep its elements are
-within each other.
+within each other and in how many attributes one of them has.
 """
 
 import re
@@ -12,7 +12,13 @@ _MAX_TAGS = 300_000
 """Beyond these the tree costs gigabytes."""
 _MAX_DEPTH = 5_000
 """Elements within elements: takes a fifth of a second; ten times as many take more than six."""
+_MAX_ATTRIBUTES = 5_000
+"""Of one element: take a tenth of a second; ten times as many take eleven."""
 
+_STEP_BYTES = 4 * 1024
+"""Half of the length from which on a tag is looked into; its attributes take two bytes each."""
+_LONG_TAG = re.compile(rb"<[a-zA-Z][^<>]{%d,}" % (2 * _STEP_BYTES))
+_QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 _TAG = re.compile(rb"<(/?)([a-zA-Z][^\s/>]{0,30})")
 _NEVER_DEEP = frozenset(
     b"area base br col embed hr img input link meta param source track wbr "
@@ -23,7 +29,7 @@ _NEVER_DEEP = frozenset(
 
 
 def is_too_much_to_parse(markup: bytes) -> bool:
-    """Whether a page is too large or too deep for the parser.
+    """Whether a page is too large, too deep or too full of attributes for the parser.
 
     Takes linear time, and next to none for ordinary pages. What is made to be overlooked here is
     left to the limits of the process that reads it.
@@ -31,7 +37,24 @@ def is_too_much_to_parse(markup: bytes) -> bool:
     if len(markup) > _MAX_BYTES:
         return True
     tags = markup.count(b"<")
-    return tags > _MAX_TAGS or (tags > _MAX_DEPTH and _is_too_deep(markup, tags))
+    if tags > _MAX_TAGS or _has_too_many_attributes(markup):
+        return True
+    return tags > _MAX_DEPTH and _is_too_deep(markup, tags)
+
+
+def _has_too_many_attributes(markup: bytes) -> bool:
+    starts = range(0, len(markup) - _STEP_BYTES, _STEP_BYTES)
+    if all(markup.find(b">", start, start + _STEP_BYTES) >= 0 for start in starts):
+        return False
+    return any(
+        len(_QUOTED.sub(b"", tag[0]).split()) > _MAX_ATTRIBUTES
+        for tag in _LONG_TAG.finditer(_without_scripts(markup))
+    )
+
+
+def _without_scripts(markup: bytes) -> bytes:
+    first, *others = markup.split(b"<script")
+    return first + b"".join(piece.partition(b"</script")[2] for piece in others)
 
 
 def _is_too_deep(markup: bytes, tags: int) -> bool:
