@@ -139,6 +139,9 @@ class ModelRequest:
     sampling: Sampling = Sampling()
     response_schema: Mapping[str, object] | None = None
     """JSON schema that the answer's text must follow; None leaves it free."""
+    must_answer: bool = False
+    """Whether the research is over. The tools stay in the request so that the prompt stays the
+    same; the conversation itself tells the model not to call them."""
     episode: str = ""
     """Which run this is a turn of: all its turns go to the same endpoint; "" belongs to none."""
 

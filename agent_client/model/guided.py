@@ -10,7 +10,7 @@ its written reasoning.
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from agent_client.conversation import Message, ModelReply, ModelRequest, Sampling, ToolCall, Usage
@@ -66,6 +66,8 @@ class GuidedModel:
             ModelError: the inner model refused or failed.
         """
         asked, exchanges = _current_question(request.messages)
+        if request.must_answer:
+            request = replace(request, tools=())
         session = _Session(self._inner, self._memo, request, deque(exchanges), emit)
         evidence = Evidence(prompts.question_of(asked))
         run = (_Staged if self._mode == "staged" else _Chosen)(session, evidence, self._max_hops)
