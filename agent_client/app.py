@@ -1,12 +1,13 @@
 """The composition root: the only place that builds models, tools and agents."""
 
+import logging
 import os
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,34 +18,41 @@ from agent_client.agent.limits import Prices
 from agent_client.agent.profile import Profile
 from agent_client.config import SECRETS, ClientConfig
 from agent_client.engine import llama_cpp
-from agent_client.engine.weights import (
-    DEFAULT_MODEL,
-    MODELS,
-    is_verified,
-    models_dir,
-)
-from agent_client.errors import ModelError, NoModel, ToolServerError
+from agent_client.errors import ConfigError, ToolServerError
+from agent_client.events import Emit
 from agent_client.model.chat_completions import ChatCompletions
-from agent_client.model.discovery import (
-    LOCAL_PORTS,
-    Endpoint,
-    find_local,
-    models_at,
-    normalise_base_url,
-)
+from agent_client.model.chat_template import ChatTemplate, TemplateError
+from agent_client.model.endpoint import Endpoint
 from agent_client.model.guided import GuidedModel
+from agent_client.model.lean_http import LeanHttp
+from agent_client.model.pool import EndpointPool
+from agent_client.model.prompt_tokens import PromptTokens
+from agent_client.model.raw_completions import RawApi, RawCompletions
+from agent_client.model.retries import RetryBudget, RetryPolicy
+from agent_client.model.server_facts import ServerFacts
+from agent_client.model.template_choice import template_for
+from agent_client.model.transport import HttpxTransport
+from agent_client.model_choice import (
+    LocalFile,
+    addresses,
+    api_key,
+    choose_model,
+    looks_like_url,
+)
 from agent_client.ports import ModelClient
 from agent_client.profiles import load_profile, with_overrides
 from agent_client.profiles.sections import LimitsSection
+from agent_client.service.recording import Recording, no_recording
+from agent_client.sessions.store import SessionStore, sessions_directory
+from agent_client.sessions.stored_session import Kind
 from agent_client.toolbox import McpToolbox, StdioTarget, Target
 
-EMBEDDED = "embedded"
-"""The name for the default embedded model."""
+logger = logging.getLogger(__name__)
+
 SERVER_SCRIPT = "seekling-mcp"
 
-EMBEDDED_GUIDANCE = "staged"
-"""How the embedded models are led. Of the first nine demo questions the 1.5B answered eight so, and
-five when it chose its steps itself (`schema`), which also took more than twice the time."""
+_RAW_APIS: Mapping[str, RawApi] = {"SGLang": "generate", "llama.cpp": "llama_cpp"}
+"""What raw mode speaks to each server; to all others `/v1/completions`."""
 
 Tell = Callable[[str], None]
 """Takes one line about what is being set up."""
@@ -52,16 +60,6 @@ Tell = Callable[[str], None]
 
 def _tell_no_one(_: str) -> None:
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class _LocalFile:
-    """A model file for the embedded engine."""
-
-    name: str
-    path: Path
-    guidance: str
-    """How it is led unless the settings say otherwise."""
 
 
 @asynccontextmanager
@@ -117,9 +115,32 @@ async def open_tools(
         yield tools
 
 
+def session_recorder(config: ClientConfig, kind: Kind) -> Recording:
+    """Opens a session for each question that a service works on, when runs are to be stored."""
+    if not config.save:
+        return no_recording
+    store = SessionStore(sessions_directory(config.data_dir))
+
+    @contextmanager
+    def recorder(agent: Agent) -> Generator[Emit]:
+        profile = agent.profile
+        with store.start(
+            kind,
+            warn=logger.warning,
+            model=agent.model.name,
+            profile=profile.name,
+            profile_digest=profile.digest,
+        ) as session:
+            yield session.emit
+
+    return recorder
+
+
 def open_http(config: ClientConfig) -> httpx.AsyncClient:
     """A client for the model's endpoint, to be used as a context manager."""
-    return httpx.AsyncClient(trust_env=_wants_proxy(config))
+    # Behind a proxy all of the model's streams go through this client, however many they are.
+    limits = httpx.Limits(max_connections=None)
+    return httpx.AsyncClient(trust_env=_wants_proxy(config), limits=limits)
 
 
 def chosen_profile(config: ClientConfig) -> Profile:
@@ -139,84 +160,8 @@ def chosen_profile(config: ClientConfig) -> Profile:
 
 def _wants_proxy(config: ClientConfig) -> bool:
     """A model elsewhere is reached as the environment says; one on this machine is not proxied."""
-    return _looks_like_url(config.model) and not re.search(
-        r"(?i)//(localhost|127\.|\[::1\])", normalise_base_url(config.model)
-    )
-
-
-def _looks_like_url(model: str) -> bool:
-    return "://" in model or re.fullmatch(r"[\w.-]+:\d{1,5}(/.*)?", model) is not None
-
-
-async def _find_model(config: ClientConfig, http: httpx.AsyncClient) -> Endpoint | _LocalFile:
-    if not config.model:
-        found = await find_local(http, ports=LOCAL_PORTS)
-        return found or _embedded_file(DEFAULT_MODEL, was_asked_for=False)
-    if _looks_like_url(config.model):
-        return await _endpoint_at(config, http)
-    if config.model == EMBEDDED or config.model in MODELS:
-        name = DEFAULT_MODEL if config.model == EMBEDDED else config.model
-        return _embedded_file(name, was_asked_for=True)
-    if config.model.endswith(".gguf"):
-        return _named_file(config.model)
-    return await _endpoint_serving(config.model, http)
-
-
-async def _endpoint_at(config: ClientConfig, http: httpx.AsyncClient) -> Endpoint:
-    base_url = normalise_base_url(config.model)
-    if config.model_name:
-        return Endpoint(base_url=base_url, model=config.model_name, server="")
-    names = await models_at(base_url, http, api_key=_api_key(config))
-    if not names:
-        raise NoModel(f"the endpoint {base_url} lists no model", hint="name one with --model-name")
-    return Endpoint(base_url=base_url, model=names[0], server="")
-
-
-async def _endpoint_serving(name: str, http: httpx.AsyncClient) -> Endpoint:
-    seen: list[str] = []
-    for port, server in LOCAL_PORTS.items():
-        base_url = f"http://127.0.0.1:{port}/v1"
-        try:
-            names = await models_at(base_url, http)
-        except ModelError:
-            continue
-        if name in names:
-            return Endpoint(base_url=base_url, model=name, server=server)
-        seen += names
-    served = f"local servers offer {', '.join(seen)}" if seen else "no local server answers"
-    raise NoModel(
-        f"no model named {name!r}: {served}",
-        hint="--model takes a URL, the name of a served model, or one of:"
-        f" {', '.join((EMBEDDED, *MODELS))}",
-    )
-
-
-def _named_file(name: str) -> _LocalFile:
-    for path in (Path(name).expanduser(), models_dir() / name):
-        if path.is_file():
-            # A model that somebody chose for itself is taken to call tools on its own.
-            return _LocalFile(name=path.stem, path=path.absolute(), guidance="none")
-    raise NoModel(
-        f"there is no model file {name!r}, neither here nor in {str(models_dir())!r}",
-        hint="fetch one with: seekling engine pull --url URL --sha256 HEX",
-    )
-
-
-def _embedded_file(name: str, *, was_asked_for: bool) -> _LocalFile:
-    file = MODELS[name]
-    path = models_dir() / file.file_name
-    if is_verified(path, file.sha256):
-        return _LocalFile(name=name, path=path, guidance=EMBEDDED_GUIDANCE)
-    if was_asked_for:
-        raise NoModel(
-            f"the embedded model {name!r} is not on this machine",
-            hint=f"run: seekling engine pull {name}",
-        )
-    ports = ", ".join(f"{server} :{port}" for port, server in LOCAL_PORTS.items())
-    raise NoModel(
-        f"no model is configured, none answers on the usual local ports ({ports}), and the embedded"
-        " one is not on this machine",
-        hint="name an endpoint with --model URL, or run: seekling engine pull",
+    return looks_like_url(config.model) and not all(
+        re.search(r"(?i)//(localhost|127\.|\[::1\])", url) for url in addresses(config)
     )
 
 
@@ -229,25 +174,96 @@ class _OpenedModel:
 
 @asynccontextmanager
 async def _opened(config: ClientConfig, tell: Tell) -> AsyncGenerator[_OpenedModel]:
-    async with open_http(config) as http:
-        place = await _find_model(config, http)
-        if isinstance(place, Endpoint):
-            at = f"{place.server} at " if place.server else ""
-            tell(f"model: {place.model} ({at}{place.base_url})")
-            model = ChatCompletions(
-                http=http, base_url=place.base_url, model=place.model, api_key=_api_key(config)
-            )
-            yield _OpenedModel(model, guidance="none")
+    async with open_http(config) as http, LeanHttp() as lean:
+        choice = await choose_model(config, http)
+        if isinstance(choice, LocalFile):
+            tell(f"model: {choice.name}, embedded, on the CPU")
+            engine = config.engine
+            async with llama_cpp.serve(
+                choice.path, context_tokens=engine.context_tokens, threads=engine.threads or None
+            ) as base_url:
+                endpoint = Endpoint(transport=lean, base_url=base_url, sglang_extras=False)
+                model = ChatCompletions(
+                    endpoint=endpoint, model=choice.name, context_tokens=engine.context_tokens
+                )
+                yield _OpenedModel(model, choice.guidance)
             return
-        tell(f"model: {place.name}, embedded, on the CPU")
-        engine = config.engine
-        async with llama_cpp.serve(
-            place.path, context_tokens=engine.context_tokens, threads=engine.threads or None
-        ) as base_url:
-            model = ChatCompletions(
-                http=http, base_url=base_url, model=place.name, sglang_extras=False
+        transport = HttpxTransport(http) if _has_proxy(config) else lean
+        # Another endpoint can take over sooner than a dead one comes back.
+        retry = RetryPolicy(tries=2) if len(choice) > 1 else RetryPolicy()
+        budget = RetryBudget()
+        clients = {
+            facts.base_url: _client(
+                facts,
+                config,
+                Endpoint(
+                    transport=transport,
+                    base_url=facts.base_url,
+                    api_key=api_key(config),
+                    sglang_extras=facts.server in ("", "SGLang"),
+                    retry=retry,
+                    budget=budget,
+                ),
             )
-            yield _OpenedModel(model, place.guidance)
+            for facts in choice
+        }
+        for facts, client in zip(choice, clients.values(), strict=True):
+            at = f"{facts.server} at " if facts.server else ""
+            wire = ", raw" if isinstance(client, RawCompletions) else ""
+            tell(f"model: {facts.model} ({at}{facts.base_url}{wire})")
+        (first, *others) = clients.values()
+        yield _OpenedModel(EndpointPool(clients) if others else first, guidance="none")
+
+
+def _has_proxy(config: ClientConfig) -> bool:
+    names = ("http_proxy", "https_proxy", "all_proxy")
+    is_set = any(os.environ.get(name) or os.environ.get(name.upper()) for name in names)
+    return is_set and _wants_proxy(config)
+
+
+def _client(facts: ServerFacts, config: ClientConfig, endpoint: Endpoint) -> ModelClient:
+    """The client for an endpoint, in the wire mode that the settings and the server ask for."""
+    template = _raw_template(facts, config)
+    if template is None:
+        return ChatCompletions(
+            endpoint=endpoint, model=facts.model, context_tokens=facts.context_tokens
+        )
+    return RawCompletions(
+        endpoint=endpoint,
+        model=facts.model,
+        template=template,
+        api=_RAW_APIS.get(facts.server, "completions"),
+        tokens=PromptTokens(endpoint, facts.model, template.stops),
+        context_tokens=facts.context_tokens,
+    )
+
+
+def _raw_template(facts: ServerFacts, config: ClientConfig) -> ChatTemplate | None:
+    """The template to render prompts with; None in chat mode.
+
+    Raises:
+        ConfigError: raw mode is asked for, and no template is known or usable.
+    """
+    is_led = config.guidance in ("staged", "schema")
+    if config.wire == "chat" or (config.wire == "auto" and (facts.server != "SGLang" or is_led)):
+        return None
+    if config.wire == "raw" and facts.server == "Ollama":
+        raise ConfigError(
+            "raw mode does not work with Ollama: it puts its own template around every prompt",
+            hint="use --wire chat",
+        )
+    try:
+        return template_for(
+            config.template or "auto",
+            model=facts.model,
+            model_type=facts.model_type,
+            tokenizer=facts.tokenizer_path,
+            served=facts.chat_template,
+        )
+    except TemplateError:
+        if config.wire == "raw" or config.template:
+            raise
+        return None
 
 
 def _guided(model: _OpenedModel, config: ClientConfig) -> ModelClient:
@@ -262,10 +278,6 @@ def _guided(model: _OpenedModel, config: ClientConfig) -> ModelClient:
 def _prices(config: ClientConfig) -> Prices | None:
     prices = config.prices
     return Prices(**prices.model_dump()) if prices.prompt or prices.completion else None
-
-
-def _api_key(config: ClientConfig) -> str | None:
-    return config.api_key.get_secret_value() if config.api_key else None
 
 
 def tool_server_target(config: ClientConfig, environ: Mapping[str, str]) -> Target:

@@ -48,7 +48,10 @@ def test_the_two_packages_meet_only_over_mcp() -> None:
 
 
 def test_the_protocol_is_known_in_few_places() -> None:
-    assert importers_of("agent_client", "mcp") == {"agent_client.toolbox"}
+    assert importers_of("agent_client", "mcp") == {
+        "agent_client.service.research_tool",  # the agent as a server, for other hosts
+        "agent_client.toolbox",
+    }
     assert importers_of("mcp_server", "mcp") == {
         "mcp_server.server",
         "mcp_server.tools.web_search",
@@ -69,14 +72,27 @@ def test_settings_are_read_at_the_edge_only() -> None:
         "agent_client.app",
         "agent_client.agent.agent",  # Agent.open, the front door of the library
         "agent_client.cli.ask",
+        "agent_client.cli.doctor",
+        "agent_client.cli.options",
+        "agent_client.model_choice",
     }
 
 
-def test_the_loop_knows_ports_and_no_adapters() -> None:
+@pytest.mark.parametrize("part", ["agent", "report", "service", "sessions"])
+def test_the_loop_and_what_is_built_on_it_know_ports_and_no_adapters(part: str) -> None:
     adapters = ("agent_client.model", "agent_client.toolbox", "agent_client.engine", "httpx")
     assert importers_of("agent_client", *adapters).isdisjoint(
-        name for path in modules("agent_client/agent") for name in [name_of(path)]
+        map(name_of, modules(f"agent_client/{part}"))
     )
+
+
+def test_connections_to_models_are_opened_in_the_composition_root() -> None:
+    builders = {
+        name_of(path)
+        for path in modules("agent_client")
+        if "LeanHttp()" in path.read_text(encoding="utf-8")
+    }
+    assert builders == {"agent_client.app"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

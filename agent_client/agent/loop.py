@@ -2,155 +2,221 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import anyio
 
-from agent_client.agent.answer import cite
-from agent_client.agent.limits import Limits
-from agent_client.agent.outcome import Outcome, StopReason
-from agent_client.agent.prompts import BUDGET_NOTE
+from agent_client.agent import notes
+from agent_client.agent.budget import Budget
+from agent_client.agent.context_size import ContextSize, message_bytes, messages_bytes, utf8_bytes
+from agent_client.agent.history import SHORTENED_FOR_ANSWER, SHORTENED_HISTORY, History
+from agent_client.agent.limits import Prices
+from agent_client.agent.notes import MALFORMED_TOOL
+from agent_client.agent.offered_tools import offered_tools
+from agent_client.agent.outcome import PrefixStability, StopReason
+from agent_client.agent.prefix import PrefixMeter
+from agent_client.agent.profile import Profile
+from agent_client.agent.provenance import SeenUrls
+from agent_client.agent.reply_faults import Fault, cut_off, find_fault, strictly_read
 from agent_client.agent.research import Research
-from agent_client.conversation import (
-    Message,
-    ModelReply,
-    ModelRequest,
-    Sampling,
-    ToolCall,
-    ToolResult,
-    ToolSpec,
-    Usage,
+from agent_client.agent.tally import Tally
+from agent_client.agent.turn_calls import TurnCalls
+from agent_client.conversation import Message, ModelReply, ModelRequest, ToolCall, ToolSpec
+from agent_client.errors import ContextOverflow, ModelError
+from agent_client.events import (
+    Compacted,
+    Emit,
+    Guarded,
+    ModelReplied,
+    Note,
+    Resampled,
+    TurnStarted,
 )
-from agent_client.errors import ModelError, ToolServerError
-from agent_client.events import Emit, ModelReplied, Note, ToolFinished, ToolStarted, TurnStarted
 from agent_client.ports import ModelClient, Toolbox
 
-MAX_EMPTY_REPLIES = 2
-"""Replies without text and calls that are asked for again; SGLang sends one for a broken call."""
 BROKEN_REPLIES = 1
 """Replies that broke off and are asked for again; the model port retries connecting by itself."""
-MALFORMED_TOOL = "malformed_call"
-"""Name under which a call that could not be read stands in the conversation."""
+ANSWER_TRIES = 3
+"""How often the answer is asked for at the end; the last time without tools."""
+OVERFLOWS = 4
+"""How often a conversation that the server finds too long is shortened for the answer."""
+_SHORTENED_SHARE = 0.5
+"""What is left of a conversation that did not fit, and of the room for earlier questions."""
 
 
-async def run_agent(
-    question: str,
-    messages: Sequence[Message],
-    *,
-    model: ModelClient,
-    tools: Toolbox,
-    sampling: Sampling,
-    limits: Limits,
-    emit: Emit,
-    clock: Callable[[], float] = time.monotonic,
-) -> Outcome:
-    """Work on one question until there is an answer.
+class Run:
+    """The work on one question.
 
-    The conversation only ever grows at its end. Calls of one turn run side by side. When a budget
-    ends, the model is told so inside the last tool result and its next reply is the answer.
-    A failing tool is a result that the model reads; a failing model or a lost tool server ends
-    the run with what was read so far in the outcome. Cancelling the caller's scope cancels the
-    call in flight.
-
-    Args:
-        question: as the person asked it.
-        messages: the conversation so far, ending in the question as put to the model.
-        model: continues the conversation.
-        tools: runs the calls.
-        sampling: for every turn.
-        limits: the budgets.
-        emit: told everything as it happens.
-        clock: monotonic seconds.
+    The conversation only ever grows at its end, unless the profile's history policy says
+    otherwise. When a budget ends, the model is told so inside the last tool result, and its next
+    reply is the answer. A failing tool is a result that the model reads; a failing model or a lost
+    tool server ends the run with an error, what was read so far being kept. Cancelling the
+    caller's scope cancels the call in flight.
     """
-    run = _Run(question, list(messages), model, tools, sampling, limits, emit, clock)
-    try:
-        reason, text = await run.to_the_end()
-        error = None
-    except ModelError as exc:
-        reason, text, error = "model_error", "", exc
-    except ToolServerError as exc:
-        reason, text, error = "tool_error", "", exc
-    return run.outcome(reason, text, error)
-
-
-@dataclass(slots=True)
-class _Timings:
-    model: float = 0.0
-    tools: float = 0.0
-
-
-class _Run:
-    """The state of one question."""
 
     def __init__(
         self,
-        question: str,
-        messages: list[Message],
+        messages: Sequence[Message],
+        *,
         model: ModelClient,
         tools: Toolbox,
-        sampling: Sampling,
-        limits: Limits,
+        profile: Profile,
+        prices: Prices | None,
         emit: Emit,
-        clock: Callable[[], float],
+        run_id: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._question = question
-        self._messages = messages
-        self._model, self._tools = model, tools
-        self._sampling, self._limits = sampling, limits
-        self._emit, self._clock = emit, clock
-        self._started = clock()
-        self._research = Research()
-        self._usage = Usage(0, 0)
-        self._timings = _Timings()
-        self._turns = self._malformed = self._empty = 0
+        """Prepare.
+
+        Args:
+            messages: the conversation so far, ending in the question as put to the model.
+            model: continues the conversation.
+            tools: runs the calls.
+            profile: everything that shapes the run.
+            prices: what the model costs, if that is to be counted.
+            emit: told everything as it happens.
+            run_id: of all requests of this run.
+            clock: monotonic seconds.
+        """
+        self._model, self._toolbox, self._profile = model, tools, profile
+        self._emit, self._clock, self._run_id = emit, clock, run_id
+        self._meter = PrefixMeter()
+        self.tally = Tally(prices=prices)
+        self.research = Research()
+        self.history = History(messages, profile.history, self._compacted)
+        limits = profile.limits
+        self._size = ContextSize(
+            limits.context_tokens or model.context_tokens, profile.sampling.max_tokens
+        )
+        self._size.grew(messages_bytes(messages))
+        self.budget = Budget(limits, self.tally, self._size, clock)
+        self._seen = SeenUrls()
+        for message in messages:
+            if message.role != "system":
+                self._seen.add_text(message.text)
+        self._specs: tuple[ToolSpec, ...] = ()
+        self._calls: TurnCalls | None = None
+        self._kept_replies = 0
+        self._last_reply: tuple[object, ...] = ()
+        self._repeats = 0
+        self._spare = ""
+        """The last text that could serve as an answer when no better one comes."""
+
+    @property
+    def prefix(self) -> PrefixStability | None:
+        """How stable the prompts were."""
+        return self._meter.result()
 
     async def to_the_end(self) -> tuple[StopReason, str]:
-        """Research within the budgets, then answer."""
+        """Research within the budgets, then answer.
+
+        Returns:
+            Why the run ended, and the model's last text.
+
+        Raises:
+            ModelError: the model failed for good.
+            ToolServerError: the tool server is lost, or lacks a tool that the profile offers.
+        """
         reason: StopReason = "time_limit"
         text = ""
-        with anyio.move_on_after(self._limits.seconds):
-            specs = tuple(await self._tools.list_tools())
-            reason, text = await self._research_turns(specs)
-        if reason in ("answered", "no_answer"):
+        with anyio.move_on_after(self._profile.limits.seconds):
+            calls = await self._open_tools()
+            reason, text = await self._research(calls)
+        if reason == "answered":
             return reason, text
-        return reason, await self._forced_answer(reason)
+        text = await self._answer_now(reason)
+        if reason == "no_answer" and text:
+            reason = "answered"
+        return reason, text
 
-    async def _research_turns(self, specs: tuple[ToolSpec, ...]) -> tuple[StopReason, str]:
-        names = frozenset(spec.name for spec in specs)
-        while (limit := self._limit_reached()) is None:
-            reply = await self._ask(specs)
-            calls = self._take_in(reply)
-            if calls:
-                await self._run_calls(calls, names)
-            elif reply.message.text.strip():
-                return "answered", reply.message.text
-            elif self._empty > MAX_EMPTY_REPLIES:
+    async def _open_tools(self) -> TurnCalls:
+        listed = await self._toolbox.list_tools()
+        profile = self._profile
+        offered = offered_tools(profile.tools, listed, result_chars=profile.limits.result_chars)
+        self._specs = tuple(tool.spec for tool in offered.values())
+        self._size.tools(self._specs)
+        self._calls = TurnCalls(
+            tools=self._toolbox,
+            offered=offered,
+            rules=profile.rules,
+            limits=profile.limits,
+            tally=self.tally,
+            history=self.history,
+            research=self.research,
+            seen=self._seen,
+            emit=self._emit,
+            clock=self._clock,
+        )
+        return self._calls
+
+    async def _research(self, tools: TurnCalls) -> tuple[StopReason, str]:
+        """Turn by turn until there is an answer or a limit."""
+        while (limit := self._limit()) is None:
+            try:
+                reply = await self._ask(self._specs)
+            except ContextOverflow as exc:
+                if not self._omit_results():
+                    self._shorten(exc)
+                    return "context_limit", ""
+                continue
+            fault = find_fault(reply, self._profile.replies, self._profile.rules, self.tally)
+            if fault and self._throw_away(reply, fault):
+                continue
+            if fault and fault.kind == "empty_reply":
                 return "no_answer", ""
+            calls, reasons = self._keep(reply)
+            if not calls:
+                return "answered", self._marked(reply)
+            if self._is_stuck(reply):
+                tools.refuse(calls, notes.SAME_REPLY)
+                return "repeated_reply", ""
+            await self._run_calls(tools, calls, reasons)
         return limit, ""
 
-    def _limit_reached(self) -> StopReason | None:
-        limits, used = self._limits, self._usage
-        if self._turns >= limits.turns - 1:
-            return "turn_limit"  # the last turn is the answer's
-        if self._research.calls >= limits.tool_calls:
-            return "tool_call_limit"
-        if 0 < limits.total_tokens <= used.prompt_tokens + used.completion_tokens:
-            return "token_limit"
-        return None
+    def _limit(self) -> StopReason | None:
+        limit = self.budget.reached()
+        if limit != "context_limit":
+            return limit
+        if (
+            self.history.has_earlier_questions
+            and not self._kept_replies
+            and not self.tally.compactions
+        ):
+            # What was talked about before may not keep this question from being worked on.
+            room = int(self._size.whole_room_bytes * _SHORTENED_SHARE)
+            self.history.shorten(room, SHORTENED_HISTORY)
+            return self._limit()
+        return self.budget.reached() if self._omit_results() else limit
 
-    async def _ask(self, specs: tuple[ToolSpec, ...]) -> ModelReply:
-        self._turns += 1
-        self._emit(TurnStarted(turn=self._turns))
+    def _omit_results(self) -> bool:
+        return self.history.omit_old_results(keep=self._profile.history.keep_results)
+
+    async def _ask(self, specs: tuple[ToolSpec, ...], *, must_answer: bool = False) -> ModelReply:
+        """One turn of the model, kept or not."""
+        self.tally.turns += 1
+        self._emit(TurnStarted(turn=self.tally.turns))
+        sampling = self._profile.sampling
+        if self._size.reply_tokens < sampling.max_tokens:
+            sampling = replace(sampling, max_tokens=self._size.reply_tokens)
+        request = ModelRequest(
+            messages=self.history.shown,
+            tools=specs,
+            sampling=sampling,
+            must_answer=must_answer,
+            episode=self._run_id,
+        )
         started = self._clock()
-        request = ModelRequest(messages=tuple(self._messages), tools=specs, sampling=self._sampling)
         try:
             reply = await self._complete(request)
         finally:
             seconds = self._clock() - started
-            self._timings.model += seconds
-        if reply.usage:
-            self._usage += reply.usage
-        self._emit(ModelReplied(turn=self._turns, reply=reply, seconds=seconds))
+            self.tally.model_seconds += seconds
+        self._emit(ModelReplied(turn=self.tally.turns, reply=reply, seconds=seconds))
+        self.tally.add_reply(reply)
+        if self._profile.replies.repair == "strict":
+            reply = strictly_read(reply)
+        self.tally.malformed_calls += len(reply.malformed_calls)
+        self._size.counted(reply.usage)
         return reply
 
     async def _complete(self, request: ModelRequest) -> ModelReply:
@@ -161,114 +227,168 @@ class _Run:
             except ModelError as exc:
                 if not exc.retryable:
                     raise
+                self.tally.retries += 1
                 self._emit(Note(f"{exc.reason}, asking again"))
         return await self._model.complete(request, emit=self._emit)
 
-    def _take_in(self, reply: ModelReply) -> tuple[ToolCall, ...]:
-        """Append a reply to the conversation; what it asks for, unreadable calls included."""
-        unreadable = tuple(
-            ToolCall(id=f"malformed_{self._turns}_{n}", name=MALFORMED_TOOL, arguments={}, raw=raw)
-            for n, raw in enumerate(reply.malformed_calls)
-        )
-        self._malformed += len(unreadable)
-        calls = reply.message.tool_calls + unreadable
-        if calls or reply.message.text.strip():
-            self._messages.append(replace(reply.message, tool_calls=calls))
-            return calls
-        # Nothing at all: asked again on the same conversation, so that its prefix stays the same.
-        self._empty += 1
-        self._emit(Note("the model answered nothing, asking again"))
-        return ()
+    def _throw_away(self, reply: ModelReply, fault: Fault) -> bool:
+        """Have a reply asked for again on the same conversation; False when it has to be used."""
+        policy = self._profile.replies
+        if not reply.message.tool_calls and reply.message.text.strip():
+            self._spare = reply.message.text
+        if self.tally.resamples >= policy.max_resamples:
+            return False
+        if fault.kind in ("empty_reply", "early_answer", "malformed_call"):
+            self.tally.guards[fault.kind] += 1
+        self.tally.resamples += 1
+        self._emit(Resampled(self.tally.turns, f"{fault.reason}, asking again", reply))
+        nudge = self._profile.prompts.nudge
+        if fault.kind == "cut_off_answer":
+            self._tell(notes.shorter_answer(self._profile.sampling.max_tokens))
+        elif nudge and not self._kept_replies and self.tally.resamples == 1:
+            self.history.amend_question("nudge", nudge)
+        return True
 
-    async def _run_calls(self, calls: tuple[ToolCall, ...], names: frozenset[str]) -> None:
-        """Run the calls of one turn side by side; results are appended in the order asked."""
-        results: dict[int, ToolResult] = {}
-        room = max(0, self._limits.tool_calls - self._research.calls)
+    def _keep(self, reply: ModelReply) -> tuple[tuple[ToolCall, ...], dict[str, str]]:
+        """Append a reply to the conversation.
 
-        async def run_one(position: int, call: ToolCall) -> None:
-            results[position] = await self._run_call(call, names, has_room=position < room)
-
-        started = self._clock()
-        try:
-            async with anyio.create_task_group() as tasks:
-                for position, call in enumerate(calls):
-                    tasks.start_soon(run_one, position, call)
-        except* ToolServerError as group:
-            raise _first_leaf(group) from None
-        finally:
-            self._timings.tools += self._clock() - started
-            # Also after a deadline: every call in the conversation needs its result.
-            for position, call in enumerate(calls):
-                result = results.get(position) or ToolResult(
-                    call.id, call.name, "Error: the call was cut off by a limit.", is_error=True
-                )
-                self._research.add(call, result)
-                self._messages.append(
-                    Message(role="tool", text=result.text, tool_call_id=call.id, name=call.name)
-                )
-
-    async def _run_call(
-        self, call: ToolCall, names: frozenset[str], *, has_room: bool
-    ) -> ToolResult:
-        if call.name == MALFORMED_TOOL:
-            self._emit(Note(f"a tool call could not be read: {call.raw[:200]}"))
-            return _refusal(call, f"the call could not be read. {_how_to_call(names)}")
-        if call.name not in names:
-            return self._told(
-                call, _refusal(call, f"there is no tool {call.name!r}. {_how_to_call(names)}"), 0.0
+        Returns:
+            What it asks for, unreadable calls included, and why those could not be read.
+        """
+        unreadable: tuple[ToolCall, ...] = ()
+        reasons: dict[str, str] = {}
+        message = reply.message
+        if reply.malformed_calls and self._profile.replies.on_malformed != "answer":
+            unreadable = tuple(
+                ToolCall(f"malformed_{self.tally.turns}_{n}", MALFORMED_TOOL, {}, raw=malformed.raw)
+                for n, malformed in enumerate(reply.malformed_calls)
             )
-        if not has_room:
-            return _refusal(call, "the budget of tool calls is used up; answer now.")
-        self._emit(ToolStarted(call=call))
-        started = self._clock()
-        result = await self._tools.call(call)
-        return self._told(call, result, self._clock() - started)
+            reasons = {
+                call.id: malformed.reason
+                for call, malformed in zip(unreadable, reply.malformed_calls, strict=True)
+            }
+            message = replace(message, tool_calls=message.tool_calls + unreadable)
+        elif reply.malformed_calls:
+            for malformed in reply.malformed_calls:
+                self.tally.guards["malformed_call"] += 1
+                self._emit(Guarded("malformed_call", f"a call is ignored: {malformed.raw[:200]}"))
+        shown = self.history.append(message)
+        self._meter.add(reply.prompt, reply.completion)
+        self._size.replied(reply.usage, message_bytes(shown), is_whole=shown is message)
+        self._kept_replies += 1
+        return message.tool_calls, reasons
 
-    def _told(self, call: ToolCall, result: ToolResult, seconds: float) -> ToolResult:
-        self._emit(ToolFinished(call=call, result=result, seconds=seconds))
-        return result
+    def _is_stuck(self, reply: ModelReply) -> bool:
+        """Whether the model writes the same again and again.
 
-    async def _forced_answer(self, reason: StopReason) -> str:
-        """Tell the model that the budget is used up and take what it says."""
-        self._emit(Note(f"{reason.replace('_', ' ')} reached, asking for the answer"))
-        last = self._messages[-1]
-        self._messages[-1] = replace(last, text=last.text + BUDGET_NOTE)
-        with anyio.move_on_after(self._limits.answer_seconds):
-            reply = await self._ask(())
-            self._messages.append(reply.message)
+        The same words twice in a row are enough; of calls alone the second time is still answered
+        with the note that the result is there already.
+        """
+        message = reply.message
+        calls = tuple((call.name, repr(call.arguments)) for call in message.tool_calls)
+        raws = tuple(malformed.raw for malformed in reply.malformed_calls)
+        written = (message.reasoning, message.text, calls, raws)
+        self._repeats = self._repeats + 1 if written == self._last_reply else 0
+        self._last_reply = written
+        has_words = bool(message.reasoning.strip() or message.text.strip())
+        if not self._profile.rules.identical_reply_stops:
+            return False
+        if self._repeats < (1 if has_words else 2):
+            return False
+        self.tally.guards["repeated_reply"] += 1
+        self._emit(Guarded("repeated_reply", "the model wrote the same reply again"))
+        return True
+
+    async def _run_calls(
+        self, tools: TurnCalls, calls: tuple[ToolCall, ...], reasons: dict[str, str]
+    ) -> None:
+        room = self._size.room_bytes
+        if self._profile.history.kind == "omit_old_results":
+            # Older results make room for new ones when these do not fit.
+            room = max(
+                room, self._size.whole_room_bytes // (self._profile.history.keep_results + 1)
+            )
+        position = self.history.next_position
+        try:
+            await tools.run(calls, reasons, room)
+        finally:
+            self._size.grew(messages_bytes(self.history.since(position)))
+        if self.budget.reached() is None and (left := self.budget.near()):
+            self._tell(notes.near_the_end(left))
+
+    async def _answer_now(self, reason: StopReason) -> str:
+        """Tell the model that it has to answer, and take what it says."""
+        why = "the model answered nothing" if reason == "no_answer" else f"{reason} reached"
+        self._emit(Note(f"{why.replace('_', ' ')}, asking for the answer"))
+        self._tell(notes.BUDGET_NOTE)
+        with anyio.move_on_after(self._profile.limits.answer_seconds):
+            for attempt in range(1, ANSWER_TRIES + 1):
+                reply = await self._ask_for_answer(with_tools=attempt < ANSWER_TRIES)
+                if self._asks_for_calls(reply):
+                    self._spare = reply.message.text.strip() or self._spare
+                    self._refuse(reply)
+                elif reply.message.text.strip():
+                    fault = cut_off(reply) if attempt < ANSWER_TRIES else None
+                    if fault and self._throw_away(reply, fault):
+                        continue
+                    self._keep(reply)
+                    return self._marked(reply)
+        return self._spare
+
+    def _asks_for_calls(self, reply: ModelReply) -> bool:
+        is_told = self._profile.replies.on_malformed != "answer"
+        return bool(reply.message.tool_calls or (reply.malformed_calls and is_told))
+
+    def _refuse(self, reply: ModelReply) -> None:
+        """Keep a reply that calls tools at the end, with a refusal for each call."""
+        if self._calls is None:
+            return  # not even the tools were there: nothing can stand between the calls and this
+        calls, _ = self._keep(reply)
+        position = self.history.next_position
+        self._calls.refuse(calls, notes.NO_MORE_CALLS)
+        self._size.grew(messages_bytes(self.history.since(position)))
+
+    async def _ask_for_answer(self, *, with_tools: bool) -> ModelReply:
+        """Ask on a conversation that is shortened until the model takes it.
+
+        Tools are offered as before: without them the prompt would begin otherwise, and the server
+        would have to read all of it again. Only a model that goes on calling loses them.
+        """
+        if not with_tools:
+            self._compacted("without_tools", self.history.shown, self.history.shown)
+        specs = self._specs if with_tools else ()
+        for _ in range(OVERFLOWS):
+            try:
+                return await self._ask(specs, must_answer=True)
+            except ContextOverflow as exc:
+                self._shorten(exc)
+        return await self._ask(specs, must_answer=True)
+
+    def _shorten(self, overflow: ContextOverflow) -> None:
+        self._emit(Note(f"the conversation does not fit the model: {overflow.reason}"))
+        size = messages_bytes(self.history.shown)
+        self.history.shorten(int(size * _SHORTENED_SHARE), SHORTENED_FOR_ANSWER)
+
+    def _marked(self, reply: ModelReply) -> str:
+        """The text of a reply that is taken as the answer; says so when its end is missing."""
+        fault = cut_off(reply)
+        if fault is None:
             return reply.message.text
-        return ""
+        self._emit(Note(fault.reason))
+        return f"{reply.message.text.rstrip()} […]"
 
-    def outcome(self, reason: StopReason, text: str, error: Exception | None) -> Outcome:
-        """Everything about the run, whatever its end."""
-        cited = cite(text, self._research.pages)
-        return Outcome(
-            question=self._question,
-            answer=cited.text,
-            short_answer=cited.short_answer,
-            stop_reason=reason,
-            sources=cited.sources,
-            counts=self._research.counts(turns=self._turns, malformed_calls=self._malformed),
-            usage=self._usage,
-            seconds=self._clock() - self._started,
-            timings={"model": self._timings.model, "tools": self._timings.tools},
-            messages=tuple(self._messages),
-            error=error,
-        )
+    def _tell(self, note: str) -> None:
+        """Put a note behind the last message: a tool result, or the question before any."""
+        if not self.history.ends_in_a_reply:
+            self.history.amend_last(note)
+            self._size.grew(utf8_bytes(note))
 
-
-def _refusal(call: ToolCall, why: str) -> ToolResult:
-    return ToolResult(call.id, call.name, f"Error: {why}", is_error=True)
-
-
-def _how_to_call(names: frozenset[str]) -> str:
-    listed = ", ".join(sorted(names))
-    return f"Call one of: {listed}, with its arguments as one JSON object."
-
-
-def _first_leaf(group: BaseExceptionGroup[ToolServerError]) -> ToolServerError:
-    leaf: BaseException = group
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    assert isinstance(leaf, ToolServerError)
-    return leaf
+    def _compacted(
+        self, policy: str, before: tuple[Message, ...], after: tuple[Message, ...]
+    ) -> None:
+        """What was already said is changed: say so, and measure anew."""
+        self.tally.compactions += 1
+        if policy != "drop_reasoning":  # that always holds: its price is to be seen
+            self._meter.announce()
+            self._size.restarted(messages_bytes(after))
+        self._emit(Compacted(policy=policy, before=before, after=after))

@@ -42,7 +42,8 @@ class Source:
     """A page that was really visited."""
 
     number: int
-    """Counts from 1, in the order of the first visit; what `[1]` in the answer refers to."""
+    """Counts from 1, in the order in which the answer cites; what it does not cite follows in the
+    order of the visits. What `[1]` in the answer refers to."""
     url: str
     title: str
     is_cited: bool
@@ -56,6 +57,7 @@ class Counts:
     searches: int = 0
     visits: int = 0
     tool_calls: int = 0
+    """Calls that were sent to a tool; repeated and refused ones are in `guards`."""
     tool_errors: int = 0
     malformed_calls: int = 0
     resamples: int = 0

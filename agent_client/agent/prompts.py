@@ -1,18 +1,8 @@
-"""The prompts: text files, identified by name."""
+"""How a question is put: for a short answer in a box, or for one that cites its sources."""
 
 import re
-from functools import cache
-from importlib.resources import files
 
 from agent_client.agent.profile import Style
-
-SHORT_SUFFIX = "\n\nPlease reason step-by-step and put the final answer within \\boxed{}."
-"""What the II-Search-4B model card adds to a question that has a short answer."""
-
-BUDGET_NOTE = (
-    "\n\n[Note from Seekling: the budget for this question is used up. Call no more tools: answer"
-    " now from what you have read.]"
-)
 
 MAX_SHORT_QUESTION_WORDS = 60
 _OPEN_ENDED = re.compile(
@@ -20,12 +10,6 @@ _OPEN_ENDED = re.compile(
     r"|how (do|does|did|can|to)|what are the)\b",
     re.IGNORECASE,
 )
-
-
-@cache
-def load_prompt(name: str) -> str:
-    """The text of `prompts/NAME.md`."""
-    return (files("agent_client.agent") / "prompts" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def wants_short_answer(question: str, style: Style) -> bool:

@@ -1,75 +1,78 @@
-"""What a run has read so far: searches, visits, pages."""
+"""The pages that a run has read."""
 
 import re
-from collections.abc import Mapping
-from typing import cast
+from dataclasses import dataclass, field
 
-from agent_client.agent.outcome import Counts, VisitedPage
+from agent_client.agent.outcome import VisitedPage
+from agent_client.agent.page_address import asked_urls, page_key
+from agent_client.agent.page_result import page_bodies, told_pages
 from agent_client.conversation import ToolCall, ToolResult
 
-PAGES_META = "seekling/pages"
-"""Where our MCP server says in `_meta` which pages were read. Other servers do not."""
-
-_SEARCH_NAME = re.compile(r"search", re.IGNORECASE)
-_VISIT_NAME = re.compile(r"visit|fetch|read|open|browse|scrape|extract|crawl", re.IGNORECASE)
 _TITLE_LINE = re.compile(r"^Title: (.{1,300})$", re.MULTILINE)
 
 
+@dataclass(slots=True)
+class _Page:
+    url: str
+    title: str
+    texts: list[str] = field(default_factory=list[str])
+
+
 class Research:
-    """Counts tool calls and keeps the pages of one run, in the order of their first visit."""
+    """The pages of one run, in the order of their first visit."""
 
     def __init__(self) -> None:
-        self._pages: dict[str, VisitedPage] = {}
-        self._searches = self._visits = self._calls = self._errors = 0
+        self._pages: list[_Page] = []
+        self._by_key: dict[str, int] = {}
 
     @property
     def pages(self) -> tuple[VisitedPage, ...]:
         """Every page that was read, once each."""
-        return tuple(self._pages.values())
-
-    @property
-    def calls(self) -> int:
-        """Tool calls so far."""
-        return self._calls
-
-    def counts(self, *, turns: int, malformed_calls: int) -> Counts:
-        """The counts of the run, with what only the loop knows."""
-        return Counts(
-            turns=turns,
-            searches=self._searches,
-            visits=self._visits,
-            tool_calls=self._calls,
-            tool_errors=self._errors,
-            malformed_calls=malformed_calls,
+        return tuple(
+            VisitedPage(url=page.url, title=page.title, text="\n".join(page.texts))
+            for page in self._pages
         )
 
-    def add(self, call: ToolCall, result: ToolResult) -> None:
-        """Take in one finished call."""
-        self._calls += 1
-        if result.is_error:
-            self._errors += 1
-        is_visit = bool(_VISIT_NAME.search(call.name)) and "url" in call.arguments
-        if is_visit:
-            self._visits += 1
-        elif _SEARCH_NAME.search(call.name):
-            self._searches += 1
-        if is_visit and not result.is_error:
-            self._add_pages(call, result)
+    @property
+    def by_key(self) -> dict[str, int]:
+        """The index in `pages` by `page_key` of every address that led there, also redirected."""
+        return dict(self._by_key)
 
-    def _add_pages(self, call: ToolCall, result: ToolResult) -> None:
-        for meta in _told_pages(result) or [{}]:
-            url = str(meta.get("final_url") or call.arguments["url"])
-            found = _TITLE_LINE.search(result.text[:1_000])
-            title = str(meta.get("title") or (found.group(1) if found else ""))
-            before = self._pages.get(url)
-            # Of several pages in one result each keeps the whole of it.
-            text = f"{before.text}\n{result.text}" if before else result.text
-            self._pages[url] = VisitedPage(url=url, title=title, text=text)
+    def add_visit(self, call: ToolCall, result: ToolResult, read: str) -> None:
+        """Take in a visit that succeeded.
 
+        Args:
+            call: as sent.
+            result: as it came from the server.
+            read: what of its text the model was given.
+        """
+        told = told_pages(result)
+        if not told:
+            asked = asked_urls(call.arguments)
+            if asked:
+                found = _TITLE_LINE.search(read[:1_000])
+                self._add([asked[0]], found.group(1) if found else "", read)
+            return
+        bodies = page_bodies(read)
+        # A list of sections has no body: then each page keeps the whole.
+        texts = [read[a:b] for a, b in bodies] if len(bodies) == len(told) > 1 else [read]
+        for number, page in enumerate(told):
+            final, url = str(page.get("final_url") or ""), str(page.get("url") or "")
+            asked = asked_urls(call.arguments) if len(told) == 1 else []
+            addresses = [address for address in (final, url, *asked[:1]) if address]
+            self._add(addresses, str(page.get("title") or ""), texts[number % len(texts)])
 
-def _told_pages(result: ToolResult) -> list[Mapping[str, object]]:
-    told = result.meta.get(PAGES_META)
-    if not isinstance(told, list):
-        return []
-    pages = cast(list[object], told)
-    return [cast(Mapping[str, object], page) for page in pages if isinstance(page, Mapping)]
+    def _add(self, addresses: list[str], title: str, text: str) -> None:
+        """Add what was read of a page; the first address is the page's own."""
+        keys = [page_key(address) for address in addresses]
+        known = [self._by_key[key] for key in keys if key in self._by_key]
+        if known:
+            index = known[0]
+        elif addresses:
+            index = len(self._pages)
+            self._pages.append(_Page(addresses[0], title))
+        else:
+            return
+        self._pages[index].texts.append(text)
+        for key in keys:
+            self._by_key.setdefault(key, index)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from agent_client.cli.options import add_settings, load_config
 
 if TYPE_CHECKING:
+    from agent_client.agent.agent import Agent
     from agent_client.agent.outcome import Outcome
+    from agent_client.cli.render import Terminal
     from agent_client.config import ClientConfig
+    from agent_client.sessions.session import Session
 
 
 def add_parser(
@@ -25,6 +28,9 @@ def add_parser(
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="the answer only")
+    parser.add_argument(
+        "-c", "--continue", dest="follows_up", action="store_true", help="continue the last session"
+    )
     add_settings(parser)
 
 
@@ -54,11 +60,40 @@ async def _answer(options: argparse.Namespace, config: "ClientConfig") -> "tuple
     terminal = Terminal(out=sys.stdout, err=sys.stderr, is_silent=is_silent)
     terminal.question(options.question)
     async with open_agent(config, tell=terminal.tell) as agent:
-        outcome = await agent.ask(options.question, emit=terminal.show)
+        with _session(options, config, agent, terminal) as session:
+            history, emit = session.next_run(
+                options.question, agent.model.context_tokens, terminal.show
+            )
+            outcome = await agent.ask(options.question, emit=emit, history=history)
         model = agent.model.name
     if not options.json:
         terminal.answer(outcome, with_sources=not options.quiet)
     return outcome, model
+
+
+def _session(
+    options: argparse.Namespace, config: "ClientConfig", agent: "Agent", terminal: "Terminal"
+) -> "Session":
+    """The session that this question belongs to.
+
+    Raises:
+        SessionError: there is none to continue, or it cannot be written.
+    """
+    from agent_client.sessions.session import unsaved_session
+    from agent_client.sessions.store import SessionStore, continue_last, sessions_directory
+
+    store = SessionStore(sessions_directory(config.data_dir))
+    if options.follows_up:
+        return continue_last(store, warn=terminal.tell)[0]
+    if not config.save:
+        return unsaved_session(terminal.tell)
+    return store.start(
+        "ask",
+        warn=terminal.tell,
+        model=agent.model.name,
+        profile=agent.profile.name,
+        profile_digest=agent.profile.digest,
+    )
 
 
 def exit_code(outcome: "Outcome") -> int:
@@ -75,9 +110,27 @@ def exit_code(outcome: "Outcome") -> int:
     return 1
 
 
+def counts_json(outcome: "Outcome") -> dict[str, object]:
+    """What the run used, for `--json`."""
+    counts = outcome.counts
+    return {
+        "turns": counts.turns,
+        "searches": counts.searches,
+        "visits": counts.visits,
+        "tool_calls": counts.tool_calls,
+        "tool_errors": counts.tool_errors,
+        "malformed_calls": counts.malformed_calls,
+        "resamples": counts.resamples,
+        "retries": counts.retries,
+        "compactions": counts.compactions,
+        "repairs": dict(counts.repairs),
+        "guards": dict(counts.guards),
+    }
+
+
 def outcome_json(outcome: "Outcome", model: str) -> dict[str, object]:
     """The one object that `--json` prints."""
-    counts, usage = outcome.counts, outcome.usage
+    usage, prefix = outcome.usage, outcome.prefix
     told: dict[str, object] = {
         "question": outcome.question,
         "answer": outcome.answer,
@@ -92,24 +145,28 @@ def outcome_json(outcome: "Outcome", model: str) -> dict[str, object]:
             }
             for source in outcome.sources
         ],
-        "counts": {
-            "turns": counts.turns,
-            "searches": counts.searches,
-            "visits": counts.visits,
-            "tool_calls": counts.tool_calls,
-            "tool_errors": counts.tool_errors,
-            "malformed_calls": counts.malformed_calls,
-        },
+        "counts": counts_json(outcome),
         "usage": {
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
             "cached_tokens": usage.cached_tokens,
         },
+        "prefix": None
+        if prefix is None
+        else {
+            "mean": round(prefix.mean, 4),
+            "worst": round(prefix.worst, 4),
+            "turns": prefix.turns,
+        },
+        "cost_usd": outcome.cost_usd,
         "timings": {
             "seconds": round(outcome.seconds, 3),
             **{f"{name}_seconds": round(value, 3) for name, value in outcome.timings.items()},
         },
         "model": model,
+        "profile": outcome.profile,
+        "profile_digest": outcome.profile_digest,
+        "run_id": outcome.run_id,
     }
     if outcome.error is not None:
         told["error"] = {

@@ -1,10 +1,12 @@
-"""`seekling engine`: fetch model files for the embedded engine and tell what is there."""
+"""`seekling engine`: fetch model files for the embedded engine, and serve models with others."""
 
 import argparse
 import json
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from agent_client.cli.engine_serving import ExtraParser, add_parsers, print_argv, start
 
 if TYPE_CHECKING:  # start-up: `seekling --help` loads this module, not the engine
     from pathlib import Path
@@ -22,12 +24,14 @@ _PURPOSE = (
 def add_parser(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
 ) -> None:
-    """Add the command group `engine` with `pull` and `status`."""
+    """Add the command group `engine` with `pull`, `status`, `argv` and `start`."""
     group = subparsers.add_parser(
-        "engine", help="the embedded CPU engine and its model files", description=_PURPOSE
+        "engine", help="the embedded model, and commands that serve others", description=_PURPOSE
     )
-    commands = group.add_subparsers(dest="engine_command", metavar="COMMAND", required=True)
-    common = argparse.ArgumentParser(add_help=False)
+    commands = group.add_subparsers(
+        dest="engine_command", metavar="COMMAND", required=True, parser_class=ExtraParser
+    )
+    common = ExtraParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON object")
     common.add_argument(
         "--directory", metavar="DIR", help="where model files lie (default: in the user's cache)"
@@ -39,6 +43,7 @@ def add_parser(
     pull.add_argument("--name", help="what to call the file of --url")
     pull.add_argument("--quiet", action="store_true", help="no progress on stderr")
     commands.add_parser("status", parents=[common], help="list models, files and the engine")
+    add_parsers(commands)
 
 
 async def run(args: argparse.Namespace) -> int:
@@ -46,9 +51,25 @@ async def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: the model is unknown, or the options contradict each other.
-        EngineError: the model could not be fetched.
+        EngineError: the model could not be fetched, or the server did not start.
     """
-    return await _pull(args) if args.engine_command == "pull" else await _status(args)
+    match args.engine_command:
+        case "pull":
+            return await _pull(args)
+        case "argv":
+            return print_argv(args)
+        case "start":
+            return await _start(args)
+        case _:
+            return await _status(args)
+
+
+async def _start(args: argparse.Namespace) -> int:
+    import httpx
+
+    # Between us and our own server there is no proxy.
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return await start(args, http)
 
 
 def _directory(args: argparse.Namespace) -> "Path":

@@ -14,12 +14,14 @@ from importlib.metadata import version
 from typing import NoReturn
 
 PROGRAM = "seekling"
-COMMANDS = ("ask", "engine")
+COMMANDS = ("ask", "chat", "report", "sessions", "serve", "mcp", "engine", "doctor")
 EPILOG = """examples:
   seekling "Which river flows through the city where Marie Curie was born?"
   seekling ask --model http://127.0.0.1:30000/v1 "…"     a model served by SGLang
   seekling ask --json "…" | jq .answer
-  seekling engine pull                                   fetch the embedded model
+  seekling chat                                          questions that build on each other
+  seekling report "Marie Curie" -o report.md             a report with checked citations
+  seekling doctor --model URL                            check a model server
 
 exit codes: 0 answered, 1 failed, 2 usage, 3 limit reached, 6 no model, 130 interrupted
 """

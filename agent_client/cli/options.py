@@ -35,6 +35,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--config", metavar="FILE", help="a TOML settings file")
     for flag, setting, metavar, help_text in SETTINGS:
         group.add_argument(flag, dest=setting, metavar=metavar, help=help_text)
+    group.add_argument(
+        "--no-save", dest="save", action="store_const", const=False, help="store no session"
+    )
 
 
 def load_config(options: argparse.Namespace) -> "ClientConfig":
@@ -49,6 +52,7 @@ def load_config(options: argparse.Namespace) -> "ClientConfig":
     from agent_client.log import configure_logging
 
     flags = {setting: getattr(options, setting) for _, setting, _, _ in SETTINGS}
+    flags["save"] = getattr(options, "save", None)
     config = load(file=Path(options.config) if options.config else None, flags=flags)
     configure_logging(config.log_level)
     return config

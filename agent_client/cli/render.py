@@ -128,7 +128,12 @@ def _footer(outcome: Outcome) -> str:
         _count(counts.visits, "visit"),
     ]
     if usage.prompt_tokens:
-        parts.append(f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens")
+        cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
+        parts.append(f"{usage.prompt_tokens:,}{cached} + {usage.completion_tokens:,} tokens")
+    if outcome.prefix is not None and outcome.prefix.turns:
+        parts.append(f"prefix {_percent(outcome.prefix.mean)}")
+    if outcome.cost_usd is not None:
+        parts.append(f"${outcome.cost_usd:.4f}")
     if outcome.stop_reason != "answered":
         parts.append(outcome.stop_reason.replace("_", " "))
     return " · ".join([*parts, f"{outcome.seconds:.1f} s"])
@@ -136,3 +141,8 @@ def _footer(outcome: Outcome) -> str:
 
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _percent(share: float) -> str:
+    """Only what is whole reads as 100 %."""
+    return "100 %" if share >= 1.0 else f"{min(99.9, 100 * share):.1f} %"

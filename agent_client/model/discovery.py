@@ -9,7 +9,13 @@ import anyio
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from agent_client.errors import ConfigError, MalformedReply, ModelError, ModelUnreachable
+from agent_client.errors import (
+    ConfigError,
+    MalformedReply,
+    ModelError,
+    ModelUnauthorized,
+    ModelUnreachable,
+)
 
 LOCAL_PORTS: Mapping[int, str] = {
     30000: "SGLang",
@@ -22,7 +28,7 @@ LOCAL_PORTS: Mapping[int, str] = {
 
 PROBE_SECONDS = 0.3
 
-_MAX_LISTING_BYTES = 4_000_000
+_MAX_DOCUMENT_BYTES = 4_000_000
 _OWNERS = {
     "sglang": "SGLang",
     "vllm": "vLLM",
@@ -33,7 +39,7 @@ _OWNERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class FoundModel:
     """A model that can be called."""
 
     base_url: str
@@ -43,13 +49,40 @@ class Endpoint:
     """Which software serves it, such as "SGLang": as it says itself, else as its port suggests."""
 
 
-class _Model(BaseModel):
+class _Meta(BaseModel):
+    n_ctx: int | None = None
+    n_ctx_train: int | None = None
+
+
+class ListedModel(BaseModel):
+    """One entry of an endpoint's list of models."""
+
     id: str
     owned_by: str | None = None
+    max_model_len: int | None = None  # SGLang, vLLM
+    context_length: int | None = None  # OpenRouter
+    meta: _Meta | None = None  # llama.cpp
+
+    @property
+    def server(self) -> str:
+        """Which software serves it, as it says itself; "" where it is not known."""
+        return _OWNERS.get(self.owned_by or "", "")
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens prompt and reply may have together; 0 where it is not said."""
+        meta = self.meta or _Meta()
+        told = (self.max_model_len, self.context_length, meta.n_ctx, meta.n_ctx_train)
+        return next((tokens for tokens in told if tokens and tokens > 0), 0)
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether it is no chat model, to judge by its name."""
+        return "embed" in self.id.lower()
 
 
 class _Listing(BaseModel):
-    data: list[_Model] | None = None
+    data: list[ListedModel] | None = None
 
 
 async def models_at(
@@ -62,30 +95,29 @@ async def models_at(
         MalformedReply: something answers that is not a model server.
         ModelError: the endpoint refuses, for example for want of a key.
     """
-    return [model.id for model in await _list_models(base_url, http, api_key)]
+    return [model.id for model in await list_models(base_url, http, api_key=api_key)]
 
 
 async def find_local(
     http: httpx.AsyncClient, *, ports: Mapping[int, str] = LOCAL_PORTS
-) -> Endpoint | None:
+) -> FoundModel | None:
     """Look for a model server on this machine, at most 0.3 s.
 
     All ports are asked at once; the first one of `ports` that lists a model wins, however late it
     answers. Embedding models do not count.
     """
-    found: dict[int, Endpoint] = {}
+    found: dict[int, FoundModel] = {}
 
     async def probe(port: int, server: str) -> None:
         base_url = f"http://127.0.0.1:{port}/v1"
         with anyio.move_on_after(PROBE_SECONDS):
             try:
-                models = await _list_models(base_url, http, None)
+                models = await list_models(base_url, http)
             except ModelError:
                 return  # any other program may live at these ports
             for model in models:
-                if "embed" not in model.id.lower():
-                    name = _OWNERS.get(model.owned_by or "", server)
-                    found[port] = Endpoint(base_url, model.id, name)
+                if not model.is_embedding:
+                    found[port] = FoundModel(base_url, model.id, model.server or server)
                     return
 
     async with anyio.create_task_group() as tasks:
@@ -145,15 +177,46 @@ def _is_private(address: str) -> bool:
     return True
 
 
-async def _list_models(base_url: str, http: httpx.AsyncClient, api_key: str | None) -> list[_Model]:
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    body = b""
+async def list_models(
+    base_url: str, http: httpx.AsyncClient, *, api_key: str | None = None
+) -> list[ListedModel]:
+    """List the models at an endpoint with what it says of them; see `models_at`.
+
+    Raises:
+        ModelError: as for `models_at`.
+    """
+    status, body = await get_bounded(f"{base_url}/models", base_url, http, api_key=api_key)
+    if status in (401, 403):
+        hint = "set SEEKLING_API_KEY to the key of this endpoint"
+        raise ModelUnauthorized(
+            base_url, f"HTTP {status} for the list of models", status=status, hint=hint
+        )
+    if status != 200:
+        reason = f"HTTP {status} for the list of models"
+        raise ModelError(base_url, reason, status=status, retryable=status >= 500)
     try:
-        async with http.stream("GET", f"{base_url}/models", headers=headers) as response:
+        return _Listing.model_validate_json(body).data or []
+    except ValidationError as exc:
+        raise MalformedReply(base_url, "the list of models is not one") from exc
+
+
+async def get_bounded(
+    url: str, base_url: str, http: httpx.AsyncClient, *, api_key: str | None = None
+) -> tuple[int, bytes]:
+    """Get a small document of a model server; gives the status and the body.
+
+    Raises:
+        ModelUnreachable: no connection.
+        MalformedReply: the body has more than 4 MB.
+    """
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    body = bytearray()
+    try:
+        async with http.stream("GET", url, headers=headers) as response:
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > _MAX_LISTING_BYTES:
-                    raise MalformedReply(base_url, "the list of models is too long")
+                if len(body) > _MAX_DOCUMENT_BYTES:
+                    raise MalformedReply(base_url, f"the document {url} is too long")
     except (httpx.RequestError, httpx.InvalidURL) as exc:
         raise ModelUnreachable(
             base_url,
@@ -161,16 +224,4 @@ async def _list_models(base_url: str, http: httpx.AsyncClient, api_key: str | No
             retryable=True,
             hint=f"start a model server at {base_url}, or give another address",
         ) from exc
-    if response.status_code != 200:
-        has_key_problem = response.status_code in (401, 403)
-        raise ModelError(
-            base_url,
-            f"HTTP {response.status_code} for the list of models",
-            status=response.status_code,
-            retryable=response.status_code >= 500,
-            hint="set SEEKLING_API_KEY to the key of this endpoint" if has_key_problem else "",
-        )
-    try:
-        return _Listing.model_validate_json(body).data or []
-    except ValidationError as exc:
-        raise MalformedReply(base_url, "the list of models is not one") from exc
+    return response.status_code, bytes(body)

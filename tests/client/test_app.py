@@ -19,7 +19,7 @@ def nothing_but_a_small_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("SEEKLING_MCP_PROVIDERS", "local")
     monkeypatch.setenv("SEEKLING_MCP_INDEX", str(build_small_index(tmp_path)))
-    monkeypatch.setattr("agent_client.app.LOCAL_PORTS", {})
+    monkeypatch.setattr("agent_client.model_choice.LOCAL_PORTS", {})
 
 
 async def opened_with(**flags: object) -> tuple[str, list[str]]:
@@ -44,9 +44,9 @@ async def test_a_named_model_at_a_url_is_not_looked_up() -> None:
 
 async def test_a_model_s_name_is_found_on_the_local_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     async with scripted_model([Reply(text="x")], model="ii-search") as server:
-        monkeypatch.setattr("agent_client.app.LOCAL_PORTS", {server.port: "SGLang"})
+        monkeypatch.setattr("agent_client.model_choice.LOCAL_PORTS", {server.port: "SGLang"})
         name, told = await opened_with(model="ii-search")
-        assert (name, "SGLang at" in told[0]) == ("ii-search", True)
+        assert (name, server.base_url in told[0]) == ("ii-search", True)
         with pytest.raises(NoModel, match="local servers offer ii-search"):
             await opened_with(model="other")
 

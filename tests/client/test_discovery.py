@@ -3,7 +3,7 @@ import httpx
 import pytest
 
 from agent_client.errors import ConfigError, MalformedReply, ModelError, ModelUnreachable
-from agent_client.model.discovery import Endpoint, find_local, models_at, normalise_base_url
+from agent_client.model.discovery import FoundModel, find_local, models_at, normalise_base_url
 from tests.support.scripted_model import scripted_model
 
 
@@ -81,7 +81,7 @@ async def test_the_first_port_that_lists_a_model_wins() -> None:
         ):
             ports = {embedding.port: "A", second.port: "B", third.port: "C"}
             found = await find_local(http, ports=ports)
-            assert found == Endpoint(second.base_url, "m2", "B")
+            assert found == FoundModel(second.base_url, "m2", "B")
 
 
 async def test_a_server_is_named_as_it_says_itself() -> None:
@@ -89,7 +89,7 @@ async def test_a_server_is_named_as_it_says_itself() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=listing))
     async with httpx.AsyncClient(verify=False, transport=transport) as http:
         found = await find_local(http, ports={8000: "vLLM"})
-    assert found == Endpoint("http://127.0.0.1:8000/v1", "m", "SGLang")
+    assert found == FoundModel("http://127.0.0.1:8000/v1", "m", "SGLang")
 
 
 async def test_silent_ports_are_given_up_and_nothing_is_found() -> None:

@@ -152,3 +152,76 @@ async def test_on_a_terminal_progress_rewrites_one_line_that_an_error_does_not_c
 async def test_pull_refuses_what_it_cannot_understand(arguments: list[str], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         await run("pull", *arguments)
+
+
+async def test_argv_prints_one_line_that_names_the_key_but_does_not_hold_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEKLING_API_KEY", "s3cret")
+    assert await run("argv", "sglang", "--tp", "2", "--host", "0.0.0.0") == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("\n") == 1
+    assert "--model-path Intelligent-Internet/II-Search-4B" in printed.out
+    assert printed.out.endswith(' --api-key "$SEEKLING_API_KEY"\n')
+    assert "s3cret" not in printed.out + printed.err
+    assert "process list" in printed.err
+
+
+async def test_argv_gives_programs_words_and_notes_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert await run("argv", "llama.cpp", "--json", "--model", "a b/II-Search-4B") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["argv"][:3] == ["llama-server", "--model", "II-Search-4B.gguf"]
+    assert told["api_key"] is None
+    assert any("convert_hf_to_gguf.py" in note for note in told["notes"])
+
+
+async def test_what_follows_two_dashes_goes_to_the_engine_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert await run("argv", "vllm", "--port", "8001", "--", "--seed", "1", "--json") == 0
+    line = capsys.readouterr().out
+    assert "--port 8001" in line and line.endswith(" --seed 1 --json\n")
+
+
+async def test_argv_prints_the_router_over_its_servers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    worker = "http://127.0.0.1:30001"
+    assert await run("argv", "sglang-router", "--worker", worker, "--worker", worker) == 0
+    assert f"--worker-urls {worker} {worker} --policy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["argv", "sglang", "--worker", "http://127.0.0.1:1"], "for sglang-router only"),
+        (["argv", "sglang-router", "--model", "m"], "serves no model itself"),
+        (["argv", "vllm", "--host", "0.0.0.0"], "would answer anybody"),
+        (["argv", "vllm", "--port", "0"], "between 1 and 65535"),
+        (["argv", "vllm", "--", "--host=0.0.0.0"], "stand before the --"),
+        (["start", "sglang", "--host", "0.0.0.0"], "would answer anybody"),
+        (["start", "sglang", "--python", "/absent/python"], "no Python at"),
+    ],
+)
+async def test_serving_refuses_what_contradicts_itself(arguments: list[str], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        await run(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("key", "extra", "reason"),
+    [
+        ("good", ["--", "--config", "a.yaml"], "takes one --config"),
+        ("with space", [], "has a space"),
+        ("-dash", [], "a dash in front"),
+        ("ключ", [], "beyond ASCII"),
+    ],
+)
+async def test_a_key_that_cannot_be_handed_over_is_refused(
+    monkeypatch: pytest.MonkeyPatch, key: str, extra: list[str], reason: str
+) -> None:
+    monkeypatch.setenv("SEEKLING_API_KEY", key)
+    with pytest.raises(ConfigError, match=reason):
+        await run("start", "sglang", *extra)

@@ -12,20 +12,31 @@ from agent_client.conversation import (
     Usage,
 )
 from agent_client.model import wire
+from agent_client.model.refusals import WireError, read_error
 
-TOOLS = ("web_search", "web_visit")
+TOOLS = (
+    ToolSpec("web_search", "Search", {"type": "object"}),
+    ToolSpec("web_visit", "Visit", {"type": "object"}),
+)
+
+
+def _request(*, schema: dict[str, object] | None = None) -> ModelRequest:
+    return ModelRequest((Message("user", "hi"),), TOOLS, response_schema=schema)
+
+
+def _chunk(delta: dict[str, object], finish: str | None = None) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return json.dumps({"choices": [choice], "usage": None})
 
 
 def _reply(
-    *deltas: dict[str, object], finish: str = "stop", reads_calls: bool = True
+    *deltas: dict[str, object], finish: str = "stop", schema: dict[str, object] | None = None
 ) -> ModelReply:
-    assembler = wire.ReplyAssembler(TOOLS, reads_calls)
+    reader = wire.ChatReader(_request(schema=schema))
     for delta in deltas:
-        choice = {"index": 0, "delta": delta, "finish_reason": None}
-        assembler.add(wire.Chunk.model_validate({"choices": [choice]}))
-    last = {"index": 0, "delta": {}, "finish_reason": finish}
-    assembler.add(wire.Chunk.model_validate({"choices": [last], "usage": None}))
-    return assembler.finish("r1")
+        reader.take(_chunk(delta))
+    reader.take(_chunk({}, finish))
+    return reader.finish("r1")
 
 
 def _call(index: int | None, id_: str | None, name: str | None, arguments: object) -> object:
@@ -34,7 +45,7 @@ def _call(index: int | None, id_: str | None, name: str | None, arguments: objec
 
 def test_a_request_names_every_sampling_parameter() -> None:
     request = ModelRequest((Message("user", "hi"),))
-    assert wire.request_body(request, model="m", request_id="f" * 32) == {
+    assert wire.request_body(request, model="m") == {
         "model": "m",
         "messages": [{"role": "user", "content": "hi"}],
         "stream": True,
@@ -45,7 +56,6 @@ def test_a_request_names_every_sampling_parameter() -> None:
         "repetition_penalty": 1.1,
         "repeat_penalty": 1.1,
         "max_tokens": 2048,
-        "rid": "f" * 32,
     }
 
 
@@ -57,9 +67,8 @@ def test_tools_schema_and_seed_are_sent_when_given() -> None:
         Sampling(seed=7),
         response_schema=schema,
     )
-    body = wire.request_body(request, model="m", request_id=None)
+    body = wire.request_body(request, model="m")
     assert body["seed"] == 7
-    assert "rid" not in body
     function = {"name": "web_search", "description": "Search the web", "parameters": schema}
     assert body["tools"] == [{"type": "function", "function": function}]
     assert body["response_format"] == {
@@ -137,7 +146,8 @@ def test_a_served_call_that_cannot_be_trusted_is_malformed(
     reply = _reply({"tool_calls": [_call(0, "c1", name, arguments)]}, finish=finish)
     assert reply.message.tool_calls == ()
     assert len(reply.malformed_calls) == 1
-    assert arguments in reply.malformed_calls[0]
+    assert arguments in reply.malformed_calls[0].raw
+    assert reply.malformed_calls[0].reason
 
 
 def test_a_call_left_in_the_text_is_read() -> None:
@@ -168,39 +178,69 @@ def test_think_tags_are_data_when_the_server_separates_reasoning() -> None:
 
 def test_text_that_follows_a_schema_is_never_taken_for_a_call() -> None:
     text = '{"name": "web_search", "arguments": {"query": "a"}}'
-    reply = _reply({"content": text}, reads_calls=False)
+    reply = _reply({"content": text}, schema={"type": "object"})
     assert (reply.message.text, reply.message.tool_calls) == (text, ())
 
 
 @pytest.mark.parametrize(
-    ("content", "finish"), [("\n\n", "stop"), ("", "tool_calls")], ids=["hollow", "promised"]
+    ("content", "finish"),
+    [("\n\n", "stop"), ("", "tool_calls"), ("", "stop")],
+    ids=["hollow", "promised", "nothing"],
 )
 def test_a_call_that_the_server_dropped_is_reported(content: str, finish: str) -> None:
     reply = _reply({"reasoning_content": "I should search."}, {"content": content}, finish=finish)
-    assert reply.malformed_calls == (wire.DROPPED_CALL,)
+    assert [call.kind for call in reply.malformed_calls] == ["dropped"]
     assert reply.finish_reason == finish
 
 
+def test_an_empty_reply_is_no_dropped_call_where_none_could_be_made() -> None:
+    schema: dict[str, object] = {"type": "object"}
+    assert _reply({"content": ""}, schema=schema).malformed_calls == ()
+    assert _reply({"content": ""}, finish="length").malformed_calls == ()
+    reader = wire.ChatReader(ModelRequest((Message("user", "hi"),)))
+    reader.take(_chunk({"content": ""}, "stop"))
+    assert reader.finish("r1").malformed_calls == ()
+
+
 def test_text_of_a_call_is_not_shown() -> None:
-    assembler = wire.ReplyAssembler(TOOLS)
-    shown = ""
-    for piece in ["\n\nLet me", " look.\n<tool", "_call>", '{"name": "web_sea']:
-        chunk = wire.Chunk.model_validate({"choices": [{"delta": {"content": piece}}]})
-        shown += assembler.add(chunk)[1]
+    reader = wire.ChatReader(_request())
+    pieces = ["\n\nLet me", " look.\n<tool", "_call>", '{"name": "web_sea']
+    shown = "".join(reader.take(_chunk({"content": piece}))[1] for piece in pieces)
     assert shown == "Let me look."
 
 
 def test_usage_is_the_last_one_reported() -> None:
-    assembler = wire.ReplyAssembler()
+    reader = wire.ChatReader(_request())
     for completion in (1, 5):
         usage = {
             "prompt_tokens": 9,
             "completion_tokens": completion,
             "prompt_tokens_details": {"cached_tokens": 4},
         }
-        assembler.add(wire.Chunk.model_validate({"choices": [], "usage": usage}))
-    assert assembler.finish("r").usage == Usage(9, 5, 4)
+        reader.take(json.dumps({"choices": [], "usage": usage}))
+    assert reader.finish("r").usage == Usage(9, 5, 4)
     assert Usage(9, 5, 4) + Usage(1, 1) == Usage(10, 6, 4)
+
+
+def test_cached_tokens_that_nobody_counted_are_unknown() -> None:
+    reader = wire.ChatReader(_request())
+    usage = {"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": None}
+    reader.take(json.dumps({"usage": usage}))
+    assert reader.finish("r").usage == Usage(9, 5, None)
+
+
+def test_half_a_character_becomes_a_question_mark() -> None:
+    reader = wire.ChatReader(_request())
+    assert reader.take(r'{"choices":[{"delta":{"content":"a\ud83d!"}}]}')[1] == "a?!"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["", "[]", "{", '"x"', '{"choices": 1}', '{"choices":[{"delta":{"content":1}}]}', "\ud800"],
+)
+def test_what_is_no_chunk_is_a_value_error(payload: str) -> None:
+    with pytest.raises(ValueError, match="not a chunk"):
+        wire.ChatReader(_request()).take(payload)
 
 
 @pytest.mark.parametrize(
@@ -208,15 +248,15 @@ def test_usage_is_the_last_one_reported() -> None:
     [
         (
             {"object": "error", "message": "m", "type": "BadRequestError", "code": 400},
-            wire.WireError("m", "BadRequestError", 400),
+            WireError("m", "BadRequestError", 400),
         ),
+        ({"error": {"message": "m", "type": "t", "code": "503"}}, WireError("m", "t", 503)),
         (
-            {"error": {"message": "m", "type": "t", "code": "503"}},
-            wire.WireError("m", "t", 503),
+            {"error": {"message": "m", "code": "model_not_found"}},
+            WireError("m", name="model_not_found"),
         ),
-        ({"error": {"message": "m", "code": "model_not_found"}}, wire.WireError("m")),
-        ({"error": "Unauthorized"}, wire.WireError("Unauthorized")),
-        ({"detail": "Not Found"}, wire.WireError("Not Found")),
+        ({"error": "Unauthorized"}, WireError("Unauthorized")),
+        ({"detail": "Not Found"}, WireError("Not Found")),
         ({"object": "chat.completion.chunk", "choices": []}, None),
         ({"choices": [], "error": None}, None),
         ([], None),
@@ -224,4 +264,4 @@ def test_usage_is_the_last_one_reported() -> None:
     ids=str,
 )
 def test_errors_are_read_in_every_shape(body: object, expected: object) -> None:
-    assert wire.read_error(json.dumps(body)) == expected
+    assert read_error(json.dumps(body)) == expected

@@ -74,10 +74,10 @@ async def test_a_multi_hop_question_is_answered_with_the_pages_really_visited() 
     done = await ask(MULTI_HOP)
     assert done.code == 0, done.err
     assert done.out == (
-        "It is the Serrin. [3]\n\nSources\n"
-        "[1] Brindlewick Lighthouse https://facts.example/lighthouse (read, not cited)\n"
-        "[2] Mara Voss https://facts.example/voss (read, not cited)\n"
-        "[3] Ostrelund https://facts.example/ostrelund\n"
+        "It is the Serrin. [1]\n\nSources\n"
+        "[1] Ostrelund https://facts.example/ostrelund\n"
+        "[2] Brindlewick Lighthouse https://facts.example/lighthouse (read, not cited)\n"
+        "[3] Mara Voss https://facts.example/voss (read, not cited)\n"
     )
     lines = done.err.splitlines()
     assert lines[0] == f"? {QUESTION}"
@@ -86,15 +86,16 @@ async def test_a_multi_hop_question_is_answered_with_the_pages_really_visited() 
     assert tool_lines[0].startswith("● web_search Brindlewick  2 results")
     assert len(tool_lines) == 4
     assert "5 turns · 1 search · 3 visits" in lines[-1]
+    assert "prefix 100 %" in lines[-1]
 
 
 async def test_json_is_one_object_and_nothing_else() -> None:
     done = await ask(MULTI_HOP, "--json")
     assert (done.code, done.err) == (0, "")
     told = json.loads(done.out)
-    assert told["answer"] == "It is the Serrin. [3]"
+    assert told["answer"] == "It is the Serrin. [1]"
     assert (told["short_answer"], told["stop_reason"]) == ("Serrin", "answered")
-    assert [source["cited"] for source in told["sources"]] == [False, False, True]
+    assert [source["cited"] for source in told["sources"]] == [True, False, False]
     assert told["counts"] == {
         "turns": 5,
         "searches": 1,
@@ -102,13 +103,24 @@ async def test_json_is_one_object_and_nothing_else() -> None:
         "tool_calls": 4,
         "tool_errors": 0,
         "malformed_calls": 0,
+        "resamples": 0,
+        "retries": 0,
+        "compactions": 0,
+        "repairs": {},
+        "guards": {"unknown_url": 1},  # no search showed one of the pages
     }
+    assert told["prefix"] == {"mean": 1.0, "worst": 1.0, "turns": 4}
+    assert (told["profile"], len(told["profile_digest"]), len(told["run_id"])) == (
+        "default",
+        64,
+        32,
+    )
     assert set(told["timings"]) == {"seconds", "model_seconds", "tools_seconds"}
 
 
 async def test_quiet_prints_the_answer_only() -> None:
     done = await ask(MULTI_HOP, "--quiet")
-    assert (done.code, done.out, done.err) == (0, "It is the Serrin. [3]\n", "")
+    assert (done.code, done.out, done.err) == (0, "It is the Serrin. [1]\n", "")
 
 
 async def test_the_question_alone_is_enough() -> None:

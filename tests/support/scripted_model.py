@@ -17,6 +17,7 @@ The stream has the form of SGLang 0.5.23: a role chunk, reasoning, text, calls i
 import argparse
 import json
 import re
+import ssl
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -24,7 +25,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
+from anyio.streams.tls import TLSStream
 
 Json = dict[str, Any]
 
@@ -42,6 +44,8 @@ class Reply:
 
     is_silent: bool = False
     """Read the request and never answer."""
+    hangs_up: bool = False
+    """Read the request and close the connection."""
     status: int = 200
     """Other than 200: answer with this status and `body`."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -73,15 +77,25 @@ class ScriptedModel:
     model: str = "scripted"
     api_key: str | None = None
     """When set, `/v1/…` needs it as a bearer token."""
+    keeps_alive: bool = False
+    """Whether a connection can be used again after a whole reply."""
+    routes: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Replies by path, for GET and POST: an object sent as JSON, or a `Reply` with a `status`."""
+    is_tls: bool = False
     port: int = 0
     requests: list[Json] = field(default_factory=list[Json])
     """Bodies of the chat-completion requests, in order of arrival."""
     aborts: list[str] = field(default_factory=list[str])
     """Request ids that were sent to `/abort_request`."""
+    connections: int = 0
+    """How many were accepted."""
+    hang_ups: int = 0
+    """How many the client closed, or tore down, before the reply was over."""
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        origin = "https://localhost" if self.is_tls else "http://127.0.0.1"
+        return f"{origin}:{self.port}/v1"
 
     def next_reply(self, request: Json) -> Reply:
         self.requests.append(request)
@@ -94,19 +108,34 @@ class ScriptedModel:
 
 @asynccontextmanager
 async def scripted_model(
-    script: Script, *, model: str = "scripted", api_key: str | None = None, port: int = 0
+    script: Script,
+    *,
+    model: str = "scripted",
+    api_key: str | None = None,
+    keeps_alive: bool = False,
+    routes: Mapping[str, object] | None = None,
+    tls: ssl.SSLContext | None = None,
+    port: int = 0,
 ) -> AsyncGenerator[ScriptedModel]:
-    """Serve a script on a loopback port (0: a free one) until the block is left."""
-    server = ScriptedModel(script, model, api_key)
+    """Serve a script on a loopback port (0: a free one) until the block is left.
+
+    With `tls`, it speaks https at that port; its `base_url` then names "localhost".
+    """
+    server = ScriptedModel(
+        script, model, api_key, keeps_alive, routes or {}, is_tls=tls is not None
+    )
     failure: Exception | None = None
     async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener:
         server.port = listener.extra(SocketAttribute.local_port)
 
-        async def handle(stream: SocketStream) -> None:
-            async with stream:
-                # the client may go away at any time
-                with suppress(anyio.BrokenResourceError, anyio.EndOfStream):
-                    await _serve_one(server, stream)
+        async def handle(raw: SocketStream) -> None:
+            server.connections += 1
+            # the client may go away at any time, or trust nobody
+            with suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):
+                async with raw:
+                    stream = raw if tls is None else await _wrap(raw, tls)
+                    while await _serve_one(server, stream):
+                        pass
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, handle)
@@ -120,11 +149,20 @@ async def scripted_model(
         raise failure
 
 
-async def _serve_one(server: ScriptedModel, stream: SocketStream) -> None:
+async def _wrap(stream: SocketStream, tls: ssl.SSLContext) -> TLSStream:
+    return await TLSStream.wrap(
+        stream, server_side=True, ssl_context=tls, standard_compatible=False
+    )
+
+
+async def _serve_one(server: ScriptedModel, stream: ByteStream) -> bool:
+    """Answer one request; say whether the connection can be used again."""
     method, path, headers, body = await _read_request(stream)
     token = None if server.api_key is None else f"Bearer {server.api_key}"
     if token and path.startswith("/v1/") and headers.get("authorization") != token:
         await _send_whole(stream, 401, {"error": "Unauthorized"})
+    elif path in server.routes:
+        await _send_route(stream, server.routes[path])
     elif (method, path) == ("GET", "/v1/models"):
         listed = {"id": server.model, "object": "model", "owned_by": "scripted"}
         await _send_whole(stream, 200, {"object": "list", "data": [listed]})
@@ -133,12 +171,22 @@ async def _serve_one(server: ScriptedModel, stream: SocketStream) -> None:
         await _send_whole(stream, 200, "")
     elif (method, path) == ("POST", "/v1/chat/completions"):
         request: Json = json.loads(body)
-        await _send_reply(stream, server.next_reply(request), request)
+        return await _send_reply(server, stream, server.next_reply(request), request)
     else:
         await _send_whole(stream, 404, {"detail": "Not Found"})
+    return False
 
 
-async def _read_request(stream: SocketStream) -> tuple[str, str, dict[str, str], bytes]:
+async def _send_route(stream: ByteStream, answer: object) -> None:
+    if isinstance(answer, Reply):
+        if answer.is_silent:
+            await anyio.sleep_forever()
+        await _send_whole(stream, answer.status, answer.body, answer.headers)
+    else:
+        await _send_whole(stream, 200, answer)
+
+
+async def _read_request(stream: ByteStream) -> tuple[str, str, dict[str, str], bytes]:
     data = b""
     while b"\r\n\r\n" not in data:
         data += await stream.receive()
@@ -153,7 +201,7 @@ async def _read_request(stream: SocketStream) -> tuple[str, str, dict[str, str],
 
 
 async def _send_whole(
-    stream: SocketStream, status: int, body: object, headers: Mapping[str, str] | None = None
+    stream: ByteStream, status: int, body: object, headers: Mapping[str, str] | None = None
 ) -> None:
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     data = text.encode() if isinstance(text, str) else text
@@ -161,20 +209,38 @@ async def _send_whole(
     await stream.send(_head(status, fields | dict(headers or {})) + data)
 
 
-def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {status} Scripted", "Connection: close"]
+def _head(status: int, headers: Mapping[str, str], *, keeps_alive: bool = False) -> bytes:
+    lines = [f"HTTP/1.1 {status} Scripted"]
+    if not keeps_alive:
+        lines.append("Connection: close")
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-async def _send_reply(stream: SocketStream, reply: Reply, request: Json) -> None:
-    if reply.is_silent:
-        await anyio.sleep_forever()
+async def _send_reply(
+    server: ScriptedModel, stream: ByteStream, reply: Reply, request: Json
+) -> bool:
+    if reply.hangs_up:
+        return False
     if reply.status != 200:
         await _send_whole(stream, reply.status, reply.body, reply.headers)
-        return
+        return False
+    try:
+        return await _send_stream(server, stream, reply, request) and server.keeps_alive
+    except (anyio.BrokenResourceError, anyio.EndOfStream):
+        server.hang_ups += 1
+        return False
+
+
+async def _send_stream(
+    server: ScriptedModel, stream: ByteStream, reply: Reply, request: Json
+) -> bool:
+    """Send a reply as a stream; say whether it is whole."""
+    if reply.is_silent:
+        await stream.receive()  # until the client hangs up
     fields = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}
-    await stream.send(_head(200, fields | dict(reply.headers)))
+    head = _head(200, fields | dict(reply.headers), keeps_alive=server.keeps_alive)
+    await stream.send(head)
     sent = 0
     limits = [n for n in (reply.cut_after_bytes, reply.stall_after_bytes) if n is not None]
     for chunk in _body(reply, request):
@@ -184,11 +250,12 @@ async def _send_reply(stream: SocketStream, reply: Reply, request: Json) -> None
             await stream.send(f"{len(part):x}\r\n".encode() + part + b"\r\n")
         if limits and sent >= min(limits):
             if reply.stall_after_bytes is not None:
-                await anyio.sleep_forever()
-            return  # without the last chunk: the client sees a broken connection
+                await stream.receive()  # until the client hangs up
+            return False  # without the last chunk: the client sees a broken connection
         if reply.pause_seconds:
             await anyio.sleep(reply.pause_seconds)
     await stream.send(b"0\r\n\r\n")
+    return True
 
 
 def _body(reply: Reply, request: Json) -> Iterator[bytes]:

@@ -1,0 +1,175 @@
+"""The conversation of `seekling chat`: lines in, runs and their answers out."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from agent_client.agent.agent import Agent
+from agent_client.agent.outcome import Outcome
+from agent_client.cli.ask import exit_code
+from agent_client.cli.chat_commands import obey
+from agent_client.cli.line_input import LineReader, stoppable
+from agent_client.cli.main import error_line, single_leaf
+from agent_client.cli.render import Terminal
+from agent_client.errors import SeeklingClientError, SessionError
+from agent_client.events import Note
+from agent_client.sessions.session import Session, unsaved_session
+from agent_client.sessions.store import SessionStore
+
+PROMPT = "> "
+INTERRUPTED = 130
+
+OpenAgent = Callable[
+    [argparse.Namespace, Callable[[str], None]], AbstractAsyncContextManager[Agent]
+]
+"""Opens an agent with the settings of a command line; tells what is being set up."""
+
+
+class Chat:
+    """A conversation with a person.
+
+    Attributes:
+        options: of the command line, with what `/model` and `/profile` changed.
+        store: where the session is stored.
+        agent: that answers now; None until `talk` has opened it.
+        session: the conversation; None before its first question.
+        is_leaving: whether the person wants to go.
+        exit_code: of the last question.
+    """
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        reader: LineReader,
+        store: SessionStore,
+        open_agent: OpenAgent,
+        *,
+        is_saved: bool,
+    ) -> None:
+        """Take over what was opened.
+
+        Args:
+            options: of the command line.
+            reader: of the person's lines.
+            store: for sessions.
+            open_agent: also opens the next one, when the person wants another model or profile.
+            is_saved: whether this one is stored.
+        """
+        self.options = options
+        self.store = store
+        self.agent: Agent | None = None
+        self.session: Session | None = None
+        self.is_leaving = False
+        self.exit_code = 0
+        self._reader, self._open_agent, self._is_saved = reader, open_agent, is_saved
+        self._wanted: argparse.Namespace | None = options
+
+    def resume(self, name: str) -> None:
+        """Go on with a stored session.
+
+        Raises:
+            SessionError: it cannot be opened, or is a report.
+        """
+        self.session = self.store.resume(name, warn=self.tell)
+        if self.session.kind == "report":
+            raise SessionError(f"session {self.session.id} is a report, which cannot be asked on")
+        asked = [run.question for run in self.session.runs if not run.is_undone]
+        count = f"{len(asked)} question{'' if len(asked) == 1 else 's'}"
+        self.tell(f"session {self.session.id}, {count} so far")
+        if self.session.cut_bytes:
+            self.tell(f"its last line was torn: {self.session.cut_bytes:,} bytes were cut off")
+        for question in asked[-1:]:
+            _terminal().question(question)
+
+    async def talk(self) -> None:
+        """Read lines and answer them until the person leaves.
+
+        Raises:
+            SeeklingClientError: the model or the tools cannot be opened at the start.
+        """
+        while self._wanted is not None:
+            options, self._wanted = self._wanted, None
+            try:
+                async with self._open_agent(options, self.tell) as agent:
+                    self.agent, self.options = agent, options
+                    await self._converse(agent)
+            except Exception as exc:
+                leaf = single_leaf(exc)
+                if not isinstance(leaf, SeeklingClientError) or options is self.options:
+                    raise
+                self.fail(leaf)  # what was asked for cannot be had: back to what worked
+                self._wanted = self.options
+
+    def reopen(self, setting: str, value: str) -> None:
+        """Go on with another value of a setting after this line."""
+        self._wanted = argparse.Namespace(**vars(self.options) | {setting: value})
+
+    def close_session(self) -> None:
+        """End the conversation; the next question begins a new one."""
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+    def tell(self, line: str) -> None:
+        """Say on stderr what is going on."""
+        _terminal().tell(line)
+
+    def fail(self, error: SeeklingClientError) -> None:
+        """Say on stderr what went wrong and go on."""
+        self.exit_code = error.exit_code
+        error_line(str(error), error.hint)
+
+    async def _converse(self, agent: Agent) -> None:
+        while self._wanted is None and not self.is_leaving:
+            try:
+                line = self._reader.read(PROMPT).strip()
+            except (EOFError, KeyboardInterrupt):
+                if self._reader.is_interactive:
+                    print(file=sys.stderr)  # the shell's prompt begins on a line of its own
+                return
+            if line.startswith("/"):
+                line = obey(self, line)
+            elif line and not self._reader.is_interactive:
+                _terminal().question(line)
+            if line:
+                await self._answer(agent, line)
+
+    async def _answer(self, agent: Agent, question: str) -> None:
+        """Answer one question and show what happens; Ctrl-C stops it."""
+        terminal = _terminal()  # a new one: of a run that was stopped nothing is left in it
+        try:
+            session = self.session = self.session or self._new_session(agent)
+            history, emit = session.next_run(question, agent.model.context_tokens, terminal.show)
+            outcome = await stoppable(lambda: agent.ask(question, emit=emit, history=history))
+        except SeeklingClientError as exc:
+            self.fail(exc)
+            return
+        if outcome is None:
+            emit(Note("stopped; /retry asks again"))
+            self.exit_code = INTERRUPTED
+        else:
+            self._show_end(outcome, terminal)
+
+    def _new_session(self, agent: Agent) -> Session:
+        if not self._is_saved:
+            return unsaved_session(self.tell)
+        return self.store.start(
+            "chat",
+            warn=self.tell,
+            model=agent.model.name,
+            profile=agent.profile.name,
+            profile_digest=agent.profile.digest,
+        )
+
+    def _show_end(self, outcome: Outcome, terminal: Terminal) -> None:
+        terminal.answer(outcome, with_sources=True)
+        self.exit_code = exit_code(outcome)
+        if outcome.error is not None:
+            error_line(str(outcome.error), getattr(outcome.error, "hint", ""))
+        if outcome.stop_reason == "tool_error":
+            self._wanted = self.options  # the tool server is gone: start another one
+
+
+def _terminal() -> Terminal:
+    return Terminal(out=sys.stdout, err=sys.stderr, is_silent=False)

@@ -1,0 +1,18 @@
+"""Write the JSON of requests, fast and always as valid UTF-8."""
+
+import json
+from collections.abc import Mapping
+
+import msgspec
+
+
+def encode_json(value: Mapping[str, object]) -> bytes:
+    """Encode a request; lone surrogates, which UTF-8 cannot hold, become question marks.
+
+    msgspec takes about a sixth of the time of the standard library for a long conversation, but
+    refuses the lone surrogates that broken pages bring into one.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=False).encode(errors="replace")

@@ -1,0 +1,1 @@
+"""Reports on a topic: planned, researched, written, and checked against the pages they cite."""

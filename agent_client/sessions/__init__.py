@@ -1,0 +1,1 @@
+"""Stored conversations: every run as a file of events that only grows."""

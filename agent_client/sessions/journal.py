@@ -1,0 +1,222 @@
+"""A file of lines that only grows: one writer at a time, and never half a line left behind.
+
+The rules are those of any record that has to survive a `kill -9`, a full disk and a power cut:
+
+- A line is whole when it ends in a newline. What follows the last newline, and a block of NULs that
+  a file system leaves at the end after a power cut, is cut off before the next line is appended;
+  who only reads leaves it out.
+- Lines go out with one `write` each batch. They survive the end of the process at once, and a power
+  cut after `sync`.
+- A `write` that fails is undone, so that the file ends in a whole line.
+- `flock` keeps a second writer out. Each opening writes a line with the process id, which is how
+  the second one learns who the first is.
+"""
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent_client.errors import SessionError
+
+FILE_MODE = 0o600
+"""Questions are private: nobody else reads them."""
+MAX_LINE_BYTES = 256 * 2**20
+"""A longer line is read as its beginning, which is no JSON and so counts as unreadable."""
+_BLOCK_BYTES = 65_536
+_BOM = b"\xef\xbb\xbf"
+_LOCK_WAITS_SECONDS = (0.005, 0.02, 0.0)
+"""A reader that asks whether a file is being written holds it for a moment."""
+_OPENED = re.compile(rb'\{"opened":\{"pid":(\d{1,10})')
+
+
+class Journal:
+    """The one writer of a file of lines.
+
+    Attributes:
+        cut_bytes: what was cut off its end when it was opened; 0 where the last writer ended well.
+        is_new: whether it held no line before.
+    """
+
+    def __init__(self, path: Path, opening: Mapping[str, object]) -> None:
+        """Open a file, or create it, and lock it until `close`.
+
+        Args:
+            path: its directory exists.
+            opening: JSON values; the line that this opening writes, beside process id and time.
+
+        Raises:
+            SessionError: another process writes it, or it cannot be opened or written.
+        """
+        self._path = path
+        try:
+            self._fd = _open_locked(path)
+        except OSError as exc:
+            raise SessionError(f"cannot write {str(path)!r}: {exc.strerror}") from exc
+        try:
+            size = os.fstat(self._fd).st_size
+            self._end = _end_of_last_line(self._fd, size)
+            self.cut_bytes, self.is_new = size - self._end, self._end == 0
+            os.ftruncate(self._fd, self._end)
+            opened = {"opened": {"pid": os.getpid(), "at": now_iso()}} | dict(opening)
+            self.append(json.dumps(opened, separators=(",", ":")).encode())
+        except OSError as exc:
+            os.close(self._fd)
+            raise SessionError(f"cannot write {str(path)!r}: {exc.strerror}") from exc
+
+    def append(self, *lines: bytes) -> None:
+        """Write lines at the end, all or none of them.
+
+        Args:
+            lines: each without its newline; JSON, which has no newline inside.
+
+        Raises:
+            OSError: nothing was written: the disk is full, say.
+        """
+        data = memoryview(b"\n".join((*lines, b"")))
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._fd, self._end)
+            raise
+        self._end += written
+
+    def sync(self) -> None:
+        """Wait until the lines are on the disk: 0.15 ms of CPU, and 1 to 20 ms by the disk."""
+        with suppress(OSError):  # pipes and some network file systems cannot
+            os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Let the next writer in. What a power cut must not cost is put on the disk with `sync`."""
+        os.close(self._fd)
+
+
+def now_iso() -> str:
+    """This moment as ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The whole lines of a file, without line ends; empty ones are left out.
+
+    It takes no lock: what another process is just writing ends the file a line earlier.
+
+    Raises:
+        OSError: the file is not there or cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_BOM)) != _BOM:
+            file.seek(0)
+        while line := file.readline(MAX_LINE_BYTES):
+            rest = line
+            while rest and not rest.endswith(b"\n"):
+                rest = file.readline(MAX_LINE_BYTES)
+            if rest and (stripped := line.strip(b"\r\n\0 ")):
+                yield stripped
+
+
+def read_ends(path: Path, max_bytes: int) -> tuple[list[bytes], list[bytes]]:
+    """The whole lines within the first and within the last bytes of a file.
+
+    Raises:
+        OSError: the file is not there or cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        size = os.fstat(fd).st_size
+        head = os.pread(fd, max_bytes, 0)
+        tail = head if size <= max_bytes else os.pread(fd, max_bytes, size - max_bytes)
+    finally:
+        os.close(fd)
+    first = head.removeprefix(_BOM).split(b"\n")[:-1]
+    last = tail.rstrip(b"\0").split(b"\n")[0 if size <= max_bytes else 1 : -1]
+    return first, last
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a process has the file open for writing.
+
+    Raises:
+        OSError: the file is not there or cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def delete(path: Path) -> None:
+    """Delete a file that nobody writes.
+
+    Raises:
+        SessionError: a process is writing it.
+        OSError: it is not there or cannot be deleted.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        _lock(fd, path)
+        path.unlink()
+    finally:
+        os.close(fd)
+
+
+def _open_locked(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    while True:
+        fd = os.open(path, flags, FILE_MODE)
+        try:
+            _lock(fd, path)
+        except BaseException:
+            os.close(fd)
+            raise
+        if os.fstat(fd).st_nlink:
+            return fd
+        os.close(fd)  # deleted between the two calls: make a new one
+
+
+def _lock(fd: int, path: Path) -> None:
+    for wait_seconds in _LOCK_WAITS_SECONDS:
+        with suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(wait_seconds)
+    pid = _last_writer(path)
+    who = f"process {pid}" if pid else "another process"
+    raise SessionError(f"{path.name!r} is being written by {who}", hint="wait for it, or end it")
+
+
+def _last_writer(path: Path) -> int:
+    """The process that opened the file last; 0 where no line tells."""
+    pid = 0
+    for line in read_lines(path):
+        if found := _OPENED.match(line):
+            pid = int(found[1])
+    return pid
+
+
+def _end_of_last_line(fd: int, size: int) -> int:
+    position, only_nuls = size, True
+    while position:
+        start = max(0, position - _BLOCK_BYTES)
+        block = os.pread(fd, position - start, start)
+        if only_nuls:
+            block = block.rstrip(b"\0")
+            only_nuls = not block
+        newline = block.rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        position = start
+    return 0
