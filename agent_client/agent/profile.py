@@ -79,8 +79,9 @@ class ResearchRules:
     min_visits: int = 0
     calls_per_turn: Literal["side_by_side", "in_order", "first"] = "side_by_side"
     """`first` runs the first call of a turn and refuses the others."""
-    repeated_call: Literal["cached", "run"] = "cached"
-    """`cached`: the same call again is answered from the run's own record, with a note."""
+    repeated_call: Literal["cached", "once_per_turn", "run"] = "cached"
+    """`cached`: the same call again is answered from the run's own record, with a note;
+    `once_per_turn`: only within one turn; `run`: every call is run as it is written."""
     identical_reply_stops: bool = True
     """Whether the run ends when the model writes the same reply twice in a row."""
     unknown_urls: UrlPolicy = "warn"

@@ -153,7 +153,7 @@ class TurnCalls:
 
     def _known(self, turn: _Turn, key: str, call: ToolCall, kind: ToolKind) -> ToolResult | None:
         """The result of a call that was made before, in this turn or in an earlier one."""
-        if key in turn.keys:
+        if key in turn.keys and self.rules.repeated_call != "run":
             self._guard("repeated_call", "a call stands twice in one turn", call)
             return ToolResult(call.id, call.name, notes.SAME_CALL_THIS_TURN)
         turn.keys.add(key)

@@ -95,7 +95,7 @@ class RulesSection(Section):
     min_searches: Annotated[int, Field(ge=0)] | None = None
     min_visits: Annotated[int, Field(ge=0)] | None = None
     calls_per_turn: Literal["side_by_side", "in_order", "first"] | None = None
-    repeated_call: Literal["cached", "run"] | None = None
+    repeated_call: Literal["cached", "once_per_turn", "run"] | None = None
     identical_reply_stops: bool | None = None
     unknown_urls: UrlPolicy | None = None
 

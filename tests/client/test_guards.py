@@ -1,6 +1,7 @@
 """What a model does wrong: the loop stays bounded, polite and exact."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import anyio
 import pytest
@@ -36,11 +37,14 @@ async def test_the_same_call_again_is_answered_from_memory() -> None:
     assert [e.guard for e in events if isinstance(e, Guarded)][-1] == "repeated_call"
 
 
-async def test_a_profile_can_have_the_same_call_run_again() -> None:
+@pytest.mark.parametrize(("rule", "ran"), [("cached", 1), ("once_per_turn", 2), ("run", 3)])
+async def test_a_profile_says_when_the_same_call_is_run_again(
+    rule: Literal["cached", "once_per_turn", "run"], ran: int
+) -> None:
     tools = Tools(PAGE)
-    model = Model([says("a", VISIT), says("b", VISIT), says("done")])
-    await agent(model, tools, rules=ResearchRules(repeated_call="run")).ask("Q?")
-    assert len(tools.calls) == 2
+    model = Model([says("a", VISIT, VISIT), says("b", VISIT), says("done")])
+    await agent(model, tools, rules=ResearchRules(repeated_call=rule)).ask("Q?")
+    assert len(tools.calls) == ran
 
 
 async def test_a_call_that_failed_is_made_once_more_and_then_never_again() -> None:

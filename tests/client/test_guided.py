@@ -42,6 +42,7 @@ TOOLS = (spec("web_search", "query"), spec("web_visit", "url"))
 
 class FakeModel:
     name = "fake"
+    context_tokens = 0
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers

@@ -42,8 +42,9 @@ async def test_research_gives_the_answer_with_its_sources() -> None:
 async def test_progress_is_told_while_it_waits() -> None:
     told: list[tuple[float, str | None]] = []
 
-    async def watch(progress: float, _total: float | None, message: str | None) -> None:
+    async def watch(progress: float, total: float | None, message: str | None) -> None:
         told.append((progress, message))
+        assert total is None
 
     async with connected(scripted_agent()) as client:
         await client.call_tool("research", {"question": "Who?"}, progress_callback=watch)
