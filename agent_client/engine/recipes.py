@@ -6,6 +6,7 @@ takes it, and whoever prints or runs the command decides how to hand it over.
 
 import ipaddress
 import json
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,11 @@ KNOWN_MODELS: Mapping[str, KnownModel] = {
     "qwen3-14b": _QWEN3,
     "qwen3-32b": _QWEN3,
 }
-"""By the last part of the name in lower case."""
+"""By the last part of the name in lower case, without how it was packed or quantised."""
+
+_PACKING = re.compile(
+    r"([.-](gguf|mlx|awq|gptq|fp8|bf16|f16|[468]-?bit|i?q[1-8](_[a-z0-9]{1,3}){0,3})){1,4}$"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +104,7 @@ class ServeOptions:
     @property
     def known(self) -> KnownModel | None:
         """What the table says about the model."""
-        return KNOWN_MODELS.get(self.served_name.lower())
+        return KNOWN_MODELS.get(_PACKING.sub("", self.served_name.lower()))
 
     @property
     def context(self) -> int:
@@ -153,6 +158,11 @@ class Recipe:
         return {"argv": list(self.argv), "api_key": key, "notes": list(self.notes)}
 
 
+_SGLANG_MEM_FRACTION = 0.85
+"""Of a card's memory for weights and cache. Said openly: it is what to lower when a card is small,
+and to raise for more questions at once."""
+
+
 def sglang(options: ServeOptions, *, python: str = "python3") -> Recipe:
     """SGLang's server; flags checked against version 0.5.23."""
     known = options.known
@@ -169,8 +179,9 @@ def sglang(options: ServeOptions, *, python: str = "python3") -> Recipe:
         override = {"rope_scaling": scaling, "max_position_embeddings": options.context}
         argv += ["--json-model-override-args", _json(override)]
     argv += ["--tp-size", str(options.tp), "--dp-size", str(options.dp)]
-    if options.mem_fraction is not None:
-        argv += ["--mem-fraction-static", f"{options.mem_fraction:g}"]
+    fraction = options.mem_fraction or (_SGLANG_MEM_FRACTION if known else None)
+    if fraction is not None:
+        argv += ["--mem-fraction-static", f"{fraction:g}"]
     # Without the report nobody can see whether the prefix cache works.
     argv += ["--enable-metrics", "--enable-cache-report", *options.extra]
     key_flag = "--api-key" if options.has_key else ""

@@ -23,8 +23,22 @@ def test_sglang_serves_the_search_model_as_its_card_says() -> None:
         " --tool-call-parser qwen --reasoning-parser qwen3 --context-length 131072"
         " --json-model-override-args"
         f""" '{{"rope_scaling":{SCALING},"max_position_embeddings":131072}}'"""
-        " --tp-size 1 --dp-size 1 --enable-metrics --enable-cache-report"
+        " --tp-size 1 --dp-size 1 --mem-fraction-static 0.85"
+        " --enable-metrics --enable-cache-report"
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "is_scaled"),
+    [
+        ("II-Search-4B.Q4_K_M.gguf", True),
+        ("x/II-Search-4B-MLX", True),
+        ("x/ii-search-4b-gguf-q8_0", True),
+        ("x/II-Search-4B-Instruct-2507", False),
+    ],
+)
+def test_a_model_is_known_however_it_is_packed(model: str, is_scaled: bool) -> None:
+    assert ("--yarn-orig-ctx 98304" in line("llama.cpp", model=model)) == is_scaled
 
 
 def test_vllm_serves_the_search_model_as_its_card_says() -> None:
