@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-lucene test-random lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-lucene test-sglang test-random lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,14 @@ test-lucene: setup-dev ## ask a real Lucene server through our provider
 	@$(BIN)/python tests/lucene/fetch_lucene.py
 	@$(BIN)/python -m pytest -s tests/lucene/real_lucene.py
 
+# Apart, because it fetches 600 MB and starts the real server on the CPU: 12 minutes on two cores the
+# first time, 7 after that. Its limits of time need a machine that is not busy: what misses one gets
+# a second try.
+test-sglang: setup-dev model index ## ask a real SGLang through our client, without a GPU
+	@$(BIN)/python tests/sglang/environment.py
+	@$(BIN)/python -m pytest -s tests/sglang/real_sglang.py \
+	  || $(BIN)/python -m pytest -s --last-failed tests/sglang/real_sglang.py
+
 # Apart, because what it finds depends on chance and it takes minutes.
 test-random: setup-dev ## look for counterexamples to the property tests with new random inputs
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --hypothesis-profile random $$(grep -rl '^@given' tests)
@@ -85,4 +93,4 @@ lock: setup-dev ## resolve the dependencies again
 	    --generate-hashes --no-emit-index-url --no-header --quiet --output-file $$out; done
 
 clean: ## remove .venv and caches; keeps the downloaded model
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
+	rm -rf $(VENV) .venv-sglang .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
