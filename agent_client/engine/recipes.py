@@ -182,8 +182,9 @@ def sglang(options: ServeOptions, *, python: str = "python3") -> Recipe:
     fraction = options.mem_fraction or (_SGLANG_MEM_FRACTION if known else None)
     if fraction is not None:
         argv += ["--mem-fraction-static", f"{fraction:g}"]
-    # Without the report nobody can see whether the prefix cache works.
-    argv += ["--enable-metrics", "--enable-cache-report", *options.extra]
+    # Without the report nobody can see whether the prefix cache works; an idle server that does not
+    # sleep keeps a whole core busy.
+    argv += ["--enable-metrics", "--enable-cache-report", "--sleep-on-idle", *options.extra]
     key_flag = "--api-key" if options.has_key else ""
     return Recipe(tuple(argv), key_flag=key_flag, notes=_unknown_model(options))
 

@@ -24,7 +24,7 @@ def test_sglang_serves_the_search_model_as_its_card_says() -> None:
         " --json-model-override-args"
         f""" '{{"rope_scaling":{SCALING},"max_position_embeddings":131072}}'"""
         " --tp-size 1 --dp-size 1 --mem-fraction-static 0.85"
-        " --enable-metrics --enable-cache-report"
+        " --enable-metrics --enable-cache-report --sleep-on-idle"
     )
 
 
