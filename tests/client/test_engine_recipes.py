@@ -78,7 +78,7 @@ def test_the_given_numbers_and_extra_arguments_reach_the_command() -> None:
     )
     assert "--port 31000" in command
     assert "--tp-size 2 --dp-size 4 --mem-fraction-static 0.85" in command
-    assert command.endswith("--enable-cache-report --log-level 'a b'")
+    assert command.endswith("--sleep-on-idle --log-level 'a b'")
 
 
 def override(model: str, context_tokens: int) -> object:
