@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agent_client import Agent
-from agent_client.app import open_agent
+from agent_client.app import open_agent, open_model
 from agent_client.config import load
-from agent_client.errors import NoModel
+from agent_client.errors import ConfigError, NoModel
 from agent_client.events import Finished
 from tests.support.scripted_model import Reply, scripted_model
 from tests.support.tools_server import build_small_index
@@ -23,16 +23,18 @@ def nothing_but_a_small_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def opened_with(**flags: object) -> tuple[str, list[str]]:
-    """The model's name, and what was told about the set-up."""
+    """The model's name, and what was told about the set-up; without the tools, which take long."""
     told: list[str] = []
-    async with open_agent(load(flags=flags), tell=told.append) as agent:
-        return agent.model.name, told
+    async with open_model(load(flags=flags), tell=told.append) as model:
+        return model.name, told
 
 
 async def test_a_url_is_taken_with_the_first_model_that_it_lists() -> None:
+    told: list[str] = []
     async with scripted_model([], model="ii-search") as server:
-        name, told = await opened_with(model=f"127.0.0.1:{server.port}")
-    assert name == "ii-search"
+        config = load(flags={"model": f"127.0.0.1:{server.port}"})
+        async with open_agent(config, tell=told.append) as agent:
+            assert agent.model.name == "ii-search"
     assert told[0] == f"model: ii-search ({server.base_url})"
     assert told[1].startswith("tools: ")
     assert told[1].endswith("seekling-mcp serve")
@@ -88,3 +90,30 @@ async def test_an_error_of_the_caller_leaves_an_open_agent_as_it_is() -> None:
         with pytest.raises(KeyError, match="mine"):
             async with Agent.open(model=server.base_url):
                 raise KeyError("mine")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "flags", "wire"),
+    [
+        ("qwen3", {}, "raw"),
+        ("qwen3", {"wire": "chat"}, "chat"),
+        ("qwen3", {"guidance": "staged"}, "chat"),
+        ("llama", {}, "chat"),
+        ("llama", {"wire": "raw", "template": "qwen3"}, "raw"),
+    ],
+)
+async def test_the_wire_mode_follows_the_server_and_the_settings(
+    model_type: str, flags: dict[str, object], wire: str
+) -> None:
+    listed = {"data": [{"id": "served", "owned_by": "sglang", "max_model_len": 4_096}]}
+    routes = {"/v1/models": listed, "/model_info": {"model_type": model_type}}
+    async with scripted_model([], routes=routes) as server:
+        _, told = await opened_with(model=server.base_url, **flags)
+    assert told[0].endswith(", raw)") == (wire == "raw")
+
+
+async def test_raw_mode_without_a_known_template_says_what_to_do() -> None:
+    async with scripted_model([], model="mystery") as server:
+        with pytest.raises(ConfigError, match="none is known for 'mystery'") as caught:
+            await opened_with(model=server.base_url, wire="raw")
+    assert "chat mode" in caught.value.hint
