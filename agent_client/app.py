@@ -178,6 +178,8 @@ async def _opened(config: ClientConfig, tell: Tell) -> AsyncGenerator[_OpenedMod
         choice = await choose_model(config, http)
         if isinstance(choice, LocalFile):
             tell(f"model: {choice.name}, embedded, on the CPU")
+            if config.wire == "raw" or config.template:
+                tell("raw mode and templates are for servers: the embedded model is asked as it is")
             engine = config.engine
             async with llama_cpp.serve(
                 choice.path, context_tokens=engine.context_tokens, threads=engine.threads or None

@@ -134,16 +134,23 @@ def load(
     """
     environ = os.environ if environ is None else environ
     named = file or (Path(given) if (given := environ.get(f"{ENV_PREFIX}CONFIG")) else None)
-    values = _from_file(named or default_file(), required=named is not None)
-    values |= _from_environment(environ)
-    values |= _from_flags(flags or {})
+    path = named or default_file()
+    in_file = _from_file(path, required=named is not None)
+    in_environment = _from_environment(environ)
+    in_call = _from_flags(flags or {})
     try:
-        return ClientConfig.model_validate(_nested(values))
+        return ClientConfig.model_validate(_nested(in_file | in_environment | in_call))
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "settings"
         given = "" if key in SECRETS else f" {first['input']!r}"
-        raise ConfigError(f"setting {key!r}:{given}: {first['msg'].lower()}") from exc
+        origin = ""
+        if key not in in_call:
+            origin = "in the environment" if key in in_environment else f"in {str(path)!r}"
+        raise ConfigError(
+            f"setting {key!r}:{given}: {first['msg'].lower()}",
+            hint=origin and f"it stands {origin}",
+        ) from exc
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, object]:

@@ -60,7 +60,10 @@ class ModelError(SeeklingClientError):
         endpoint: the base URL of the endpoint.
         status: the HTTP status, or the code of an error inside the stream; None when no reply came.
         retryable: whether the same request can succeed later without a change.
+        retries: how often it was sent again before it failed for good.
     """
+
+    retries: int = 0
 
     def __init__(
         self,

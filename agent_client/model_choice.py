@@ -1,16 +1,19 @@
 """Which model the settings mean: one or more endpoints, or a file for the embedded engine."""
 
+import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 
 from agent_client.config import ClientConfig
 from agent_client.engine.weights import DEFAULT_MODEL, MODELS, is_verified, models_dir
-from agent_client.errors import ConfigError, ModelError, NoModel
+from agent_client.errors import ConfigError, ModelError, ModelUnreachable, NoModel
 from agent_client.model.discovery import LOCAL_PORTS, find_local, models_at, normalise_base_url
 from agent_client.model.server_facts import ServerFacts, facts_about
+
+logger = logging.getLogger(__name__)
 
 EMBEDDED = "embedded"
 """The name for the default embedded model."""
@@ -47,7 +50,7 @@ async def choose_model(config: ClientConfig, http: httpx.AsyncClient) -> Choice:
             return _embedded_file(DEFAULT_MODEL, was_asked_for=False)
         return (await facts_about(found.base_url, http, model=found.model),)
     if looks_like_url(config.model):
-        return tuple([await _facts_at(url, config, http) for url in addresses(config)])
+        return await _facts_at_all(addresses(config), config, http)
     if config.model == EMBEDDED or config.model in MODELS:
         name = DEFAULT_MODEL if config.model == EMBEDDED else config.model
         return _embedded_file(name, was_asked_for=True)
@@ -76,6 +79,32 @@ def addresses(config: ClientConfig) -> list[str]:
 def api_key(config: ClientConfig) -> str | None:
     """The key of the model's endpoint."""
     return config.api_key.get_secret_value() if config.api_key else None
+
+
+async def _facts_at_all(
+    base_urls: list[str], config: ClientConfig, http: httpx.AsyncClient
+) -> tuple[ServerFacts, ...]:
+    """What is known of each endpoint; one that is down is taken to be like the first that is not.
+
+    All serve the same model, so the pool can leave it alone until it comes back.
+    """
+    answers: list[ServerFacts | ModelUnreachable] = []
+    for base_url in base_urls:
+        try:
+            answers.append(await _facts_at(base_url, config, http))
+        except ModelUnreachable as exc:
+            answers.append(exc)
+    known = next((answer for answer in answers if isinstance(answer, ServerFacts)), None)
+    found: list[ServerFacts] = []
+    for base_url, answer in zip(base_urls, answers, strict=True):
+        if isinstance(answer, ServerFacts):
+            found.append(answer)
+        elif known is None:
+            raise answer
+        else:
+            logger.warning("%s; the other endpoints go on without it", answer)
+            found.append(replace(known, base_url=base_url))
+    return tuple(found)
 
 
 async def _facts_at(base_url: str, config: ClientConfig, http: httpx.AsyncClient) -> ServerFacts:

@@ -21,10 +21,18 @@ from agent_client.errors import ToolServerError
 
 logger = logging.getLogger(__name__)
 
+_LOST_TEXTS = (
+    "connection closed",
+    "session terminated",  # of a server that was started anew, over HTTP
+    "server returned an error response",  # HTTP 401, 502 and the like: no server of tools spoke
+)
+_NOT_FOUND = "not found"  # HTTP 404; of an unknown tool the servers say more
 MAX_RESULT_CHARS = 400_000
 """A longer result is cut: no context window holds it, and it would fill the memory."""
 RESPAWNS = 3
-"""How often a server that died is started again within one connection."""
+"""How often in a row, without a result between, a server that died is started again."""
+PING_SECONDS = 5.0
+"""How long a server that let a call run out of time may take to say that it lives."""
 STDERR_TAIL_CHARS = 2_000
 
 
@@ -108,9 +116,14 @@ class McpToolbox:
     async def call(self, call: ToolCall) -> ToolResult:
         """Run one call; a server that dies in it is started again and asked once more.
 
-        Both tools only read, so asking again does no harm.
+        Both tools only read, so asking again does no harm. A call in which the server dies twice
+        is one that the model reads as failed: a single page may be what kills it.
+
+        Raises:
+            ToolServerError: the server does not start again, or died again after `RESPAWNS` new
+                starts without a result between.
         """
-        for attempt in (1, 2):
+        for _ in range(2):
             connection = await self._connected()
             try:
                 with anyio.fail_after(self._call_seconds):
@@ -118,30 +131,34 @@ class McpToolbox:
                         call.name, dict(call.arguments), read_timeout_seconds=self._call_seconds
                     )
             except TimeoutError:
-                return self._timed_out(call)
+                return await self._timed_out(call, connection)
             except MCPError as exc:
                 if "timed out" in str(exc).lower():
-                    return self._timed_out(call)
+                    return await self._timed_out(call, connection)
                 if not connection.is_lost(exc):
                     return ToolResult(call.id, call.name, f"Error: {exc}", is_error=True)
                 logger.warning("the tool server was lost in a call: %s", exc)
             except (anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
                 logger.warning("the tool server was lost in a call: %s", type(exc).__name__)
             else:
+                self._respawns = 0
                 return _tool_result(call, result)
             connection.close()
-            self._connection = None
-            if attempt == 2:
-                raise ToolServerError(
-                    str(self._name), "it died twice in the same call", stderr_tail=connection.tail()
-                )
-        raise AssertionError("unreachable")
+        text = "Error: the tool server was lost twice in this call. Try something else."
+        return ToolResult(call.id, call.name, text, is_error=True)
 
     @property
     def _name(self) -> str:
         return self._target.name if isinstance(self._target, MCPServer) else str(self._target)
 
-    def _timed_out(self, call: ToolCall) -> ToolResult:
+    async def _timed_out(self, call: ToolCall, connection: "_Connection") -> ToolResult:
+        """The result of a call that took too long.
+
+        A server that does not even say that it lives is started anew for the next call.
+        """
+        if not await connection.is_alive():
+            logger.warning("the tool server does not answer any more")
+            connection.close()
         return ToolResult(
             call.id,
             call.name,
@@ -152,13 +169,14 @@ class McpToolbox:
     async def _connected(self) -> "_Connection":
         async with self._connecting:
             if self._connection is None or self._connection.is_closed:
-                if self._connection is not None or self._respawns:
+                if self._connection is not None:
+                    if self._respawns == RESPAWNS:
+                        self._respawns = 0  # the next question may try again
+                        raise ToolServerError(self._name, f"it was lost {RESPAWNS + 1} times")
                     logger.warning("starting the tool server again")
-                if self._respawns > RESPAWNS:
-                    raise ToolServerError(self._name, f"it died {self._respawns} times")
-                self._respawns += 1
                 connection = _Connection(self._target, self._name)
                 await connection.open_in(self._tasks, self._start_seconds)
+                self._respawns += self._connection is not None
                 self._connection = connection
             return self._connection
 
@@ -182,8 +200,20 @@ class _Connection:
         self._close.set()
 
     def is_lost(self, error: MCPError) -> bool:
-        """Whether the error says that the connection is gone."""
-        return self.is_closed or "connection closed" in str(error).lower()
+        """Whether the error says that the connection is gone, and nothing about the call."""
+        text = str(error).lower()
+        return self.is_closed or text == _NOT_FOUND or any(lost in text for lost in _LOST_TEXTS)
+
+    async def is_alive(self) -> bool:
+        """Whether the server still answers anything at all."""
+        try:
+            with anyio.fail_after(PING_SECONDS):
+                await self.client.list_tools()  # newer protocols have no ping
+        except MCPError as exc:
+            return not self.is_lost(exc)
+        except (TimeoutError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            return False
+        return True
 
     def tail(self) -> str:
         """The last that the server wrote to stderr."""
@@ -247,8 +277,10 @@ class _Connection:
             reason, hint = f"no answer within {start_seconds:g} s", "is it an MCP server?"
         else:
             said = tail.splitlines()[-1] if tail else ""
-            reason = f"did not start ({said or type(leaf).__name__})"
-            hint = "" if said else "is it an MCP server?"
+            what = "cannot be reached" if isinstance(self._target, str) else "did not start"
+            said = said or " ".join(str(leaf).split())[:200] or type(leaf).__name__
+            reason = f"{what} ({said})"
+            hint = "" if tail else "is it an MCP server?"
         return ToolServerError(self._name, reason, stderr_tail=tail, hint=hint)
 
 

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -37,6 +37,11 @@ class Agent:
     """What the model costs; None counts no money."""
     writer: ModelClient | None = None
     """The model for free text, such as reports: the same one without any guidance."""
+    _digest: str = field(init=False, repr=False, compare=False)
+    """The profile's: to work it out takes as long as a tenth of a turn."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_digest", self.profile.digest)
 
     @staticmethod
     def open(**settings: object) -> "AbstractAsyncContextManager[Agent]":
@@ -83,7 +88,7 @@ class Agent:
         if len(question) > MAX_QUESTION_CHARS:
             raise ConfigError(f"the question is longer than {MAX_QUESTION_CHARS:,} characters")
         run_id = run_id or uuid.uuid4().hex
-        digest = self.profile.digest
+        digest = self._digest
         emit(
             QuestionAsked(
                 question=question,

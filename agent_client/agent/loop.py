@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -10,6 +10,7 @@ from agent_client.agent import notes
 from agent_client.agent.budget import Budget
 from agent_client.agent.context_size import ContextSize, message_bytes, messages_bytes, utf8_bytes
 from agent_client.agent.history import SHORTENED_FOR_ANSWER, SHORTENED_HISTORY, History
+from agent_client.agent.last_words import LastWords
 from agent_client.agent.limits import Prices
 from agent_client.agent.notes import MALFORMED_TOOL
 from agent_client.agent.offered_tools import offered_tools
@@ -22,7 +23,7 @@ from agent_client.agent.research import Research
 from agent_client.agent.tally import Tally
 from agent_client.agent.turn_calls import TurnCalls
 from agent_client.conversation import Message, ModelReply, ModelRequest, ToolCall, ToolSpec
-from agent_client.errors import ContextOverflow, ModelError
+from agent_client.errors import ContextOverflow, ModelError, ModelTimeout
 from agent_client.events import (
     Compacted,
     Emit,
@@ -34,14 +35,40 @@ from agent_client.events import (
 )
 from agent_client.ports import ModelClient, Toolbox
 
-BROKEN_REPLIES = 1
+BROKEN_REPLIES = 2
 """Replies that broke off and are asked for again; the model port retries connecting by itself."""
 ANSWER_TRIES = 3
 """How often the answer is asked for at the end; the last time without tools."""
 OVERFLOWS = 4
 """How often a conversation that the server finds too long is shortened for the answer."""
+MAX_IDLE_TURNS = 5
+"""Turns in a row whose calls were all repeated or refused, before the answer is asked for."""
+LATE_NOTE = "late_note"
+"""The policy's name when a note stands in a message that the model was shown without it."""
 _SHORTENED_SHARE = 0.5
 """What is left of a conversation that did not fit, and of the room for earlier questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What follows from a change of what was already said.
+
+    It knows the run's parts and not the run, which knows the history, which knows this: without a
+    cycle all texts of a run are freed as soon as it is over.
+    """
+
+    tally: Tally
+    meter: PrefixMeter
+    size: ContextSize
+    emit: Emit
+
+    def told(self, policy: str, before: tuple[Message, ...], after: tuple[Message, ...]) -> None:
+        """Announce the change, and measure anew."""
+        self.tally.compactions += 1
+        if policy != "drop_reasoning":  # that always holds: its price is to be seen
+            self.meter.announce()
+            self.size.restarted(messages_bytes(after))
+        self.emit(Compacted(policy=policy, before=before, after=after))
 
 
 class Run:
@@ -83,12 +110,13 @@ class Run:
         self._meter = PrefixMeter()
         self.tally = Tally(prices=prices)
         self.research = Research()
-        self.history = History(messages, profile.history, self._compacted)
         limits = profile.limits
         self._size = ContextSize(
             limits.context_tokens or model.context_tokens, profile.sampling.max_tokens
         )
         self._size.grew(messages_bytes(messages))
+        self._changes = _Changes(self.tally, self._meter, self._size, emit)
+        self.history = History(messages, profile.history, self._changes.told)
         self.budget = Budget(limits, self.tally, self._size, clock)
         self._seen = SeenUrls()
         for message in messages:
@@ -99,8 +127,12 @@ class Run:
         self._kept_replies = 0
         self._last_reply: tuple[object, ...] = ()
         self._repeats = 0
+        self._idle_turns = 0
+        self._shown_messages = 0
+        """How long the conversation was when the model was asked last."""
         self._spare = ""
         """The last text that could serve as an answer when no better one comes."""
+        self._last_words = LastWords(emit)
 
     @property
     def prefix(self) -> PrefixStability | None:
@@ -155,7 +187,7 @@ class Run:
             try:
                 reply = await self._ask(self._specs)
             except ContextOverflow as exc:
-                if not self._omit_results():
+                if not (self._omit_results() or self._leave_earlier_out(OVERFLOWS)):
                     self._shorten(exc)
                     return "context_limit", ""
                 continue
@@ -171,22 +203,36 @@ class Run:
                 tools.refuse(calls, notes.SAME_REPLY)
                 return "repeated_reply", ""
             await self._run_calls(tools, calls, reasons)
+            if self._goes_in_circles():
+                return "repeated_reply", ""
         return limit, ""
 
     def _limit(self) -> StopReason | None:
         limit = self.budget.reached()
         if limit != "context_limit":
             return limit
-        if (
-            self.history.has_earlier_questions
-            and not self._kept_replies
-            and not self.tally.compactions
-        ):
-            # What was talked about before may not keep this question from being worked on.
-            room = int(self._size.whole_room_bytes * _SHORTENED_SHARE)
-            self.history.shorten(room, SHORTENED_HISTORY)
+        if self._leave_earlier_out(1):
             return self._limit()
         return self.budget.reached() if self._omit_results() else limit
+
+    def _leave_earlier_out(self, most: int) -> bool:
+        """Shorten what was talked about before: it may not keep this question from being worked on.
+
+        Args:
+            most: how often in one run.
+
+        Returns:
+            Whether there was anything to shorten, and this question is only about to begin.
+        """
+        if (
+            not self.history.has_earlier_questions
+            or self._kept_replies
+            or self.tally.compactions >= most
+        ):
+            return False
+        size = min(self._size.whole_room_bytes, messages_bytes(self.history.shown))
+        self.history.shorten(int(size * _SHORTENED_SHARE), SHORTENED_HISTORY)
+        return True
 
     def _omit_results(self) -> bool:
         return self.history.omit_old_results(keep=self._profile.history.keep_results)
@@ -205,6 +251,7 @@ class Run:
             must_answer=must_answer,
             episode=self._run_id,
         )
+        self._shown_messages = self.history.next_position
         started = self._clock()
         try:
             reply = await self._complete(request)
@@ -221,15 +268,23 @@ class Run:
 
     async def _complete(self, request: ModelRequest) -> ModelReply:
         """One reply. A stream that broke off is asked for again: nothing of it was used yet."""
-        for _ in range(BROKEN_REPLIES):
+        for left in range(BROKEN_REPLIES, -1, -1):
             try:
-                return await self._model.complete(request, emit=self._emit)
+                return await self._model.complete(request, emit=self._emit_for(request))
             except ModelError as exc:
-                if not exc.retryable:
+                self.tally.retries += exc.retries
+                if not (exc.retryable and left):
                     raise
                 self.tally.retries += 1
                 self._emit(Note(f"{exc.reason}, asking again"))
-        return await self._model.complete(request, emit=self._emit)
+        raise AssertionError("unreachable")
+
+    def _emit_for(self, request: ModelRequest) -> Emit:
+        """Who is told of the tokens of one try; those of a last answer are kept."""
+        if not request.must_answer:
+            return self._emit
+        self._last_words = LastWords(self._emit)
+        return self._last_words
 
     def _throw_away(self, reply: ModelReply, fault: Fault) -> bool:
         """Have a reply asked for again on the same conversation; False when it has to be used."""
@@ -241,6 +296,7 @@ class Run:
         if fault.kind in ("empty_reply", "early_answer", "malformed_call"):
             self.tally.guards[fault.kind] += 1
         self.tally.resamples += 1
+        self._meter.add(reply.prompt, "")
         self._emit(Resampled(self.tally.turns, f"{fault.reason}, asking again", reply))
         nudge = self._profile.prompts.nudge
         if fault.kind == "cut_off_answer":
@@ -299,6 +355,16 @@ class Run:
         self._emit(Guarded("repeated_reply", "the model wrote the same reply again"))
         return True
 
+    def _goes_in_circles(self) -> bool:
+        """Whether for long no call was one that could be run: only repeated or refused ones."""
+        if not self._profile.rules.identical_reply_stops or self._idle_turns < MAX_IDLE_TURNS:
+            return False
+        self.tally.guards["repeated_reply"] += 1
+        self._emit(
+            Guarded("repeated_reply", f"{self._idle_turns} turns in a row brought nothing new")
+        )
+        return True
+
     async def _run_calls(
         self, tools: TurnCalls, calls: tuple[ToolCall, ...], reasons: dict[str, str]
     ) -> None:
@@ -308,11 +374,12 @@ class Run:
             room = max(
                 room, self._size.whole_room_bytes // (self._profile.history.keep_results + 1)
             )
-        position = self.history.next_position
+        position, calls_before = self.history.next_position, self.tally.tool_calls
         try:
             await tools.run(calls, reasons, room)
         finally:
             self._size.grew(messages_bytes(self.history.since(position)))
+        self._idle_turns = self._idle_turns + 1 if self.tally.tool_calls == calls_before else 0
         if self.budget.reached() is None and (left := self.budget.near()):
             self._tell(notes.near_the_end(left))
 
@@ -321,7 +388,8 @@ class Run:
         why = "the model answered nothing" if reason == "no_answer" else f"{reason} reached"
         self._emit(Note(f"{why.replace('_', ' ')}, asking for the answer"))
         self._tell(notes.BUDGET_NOTE)
-        with anyio.move_on_after(self._profile.limits.answer_seconds):
+        seconds = self._profile.limits.answer_seconds
+        with anyio.move_on_after(seconds) as scope:
             for attempt in range(1, ANSWER_TRIES + 1):
                 reply = await self._ask_for_answer(with_tools=attempt < ANSWER_TRIES)
                 if self._asks_for_calls(reply):
@@ -333,7 +401,24 @@ class Run:
                         continue
                     self._keep(reply)
                     return self._marked(reply)
+        if scope.cancelled_caught:
+            return self._unfinished_answer(seconds)
         return self._spare
+
+    def _unfinished_answer(self, seconds: float) -> str:
+        """What there is of an answer that did not come to its end in time.
+
+        Raises:
+            ModelTimeout: not one token came: that is a failure of the server and no answer.
+        """
+        if not (self._spare or self._last_words.has_begun):
+            raise ModelTimeout(
+                self._model.name,
+                f"no answer within {seconds:g} s",
+                hint="see whether the model's server is stuck, or raise limits.answer_seconds",
+            )
+        partial = self._last_words.text.strip()
+        return f"{partial} […]" if len(partial) > len(self._spare) else self._spare
 
     def _asks_for_calls(self, reply: ModelReply) -> bool:
         is_told = self._profile.replies.on_malformed != "answer"
@@ -355,7 +440,7 @@ class Run:
         would have to read all of it again. Only a model that goes on calling loses them.
         """
         if not with_tools:
-            self._compacted("without_tools", self.history.shown, self.history.shown)
+            self._changes.told("without_tools", self.history.shown, self.history.shown)
         specs = self._specs if with_tools else ()
         for _ in range(OVERFLOWS):
             try:
@@ -368,6 +453,7 @@ class Run:
         self._emit(Note(f"the conversation does not fit the model: {overflow.reason}"))
         size = messages_bytes(self.history.shown)
         self.history.shorten(int(size * _SHORTENED_SHARE), SHORTENED_FOR_ANSWER)
+        self._shown_messages = 0  # what was refused, nobody was shown
 
     def _marked(self, reply: ModelReply) -> str:
         """The text of a reply that is taken as the answer; says so when its end is missing."""
@@ -378,17 +464,15 @@ class Run:
         return f"{reply.message.text.rstrip()} […]"
 
     def _tell(self, note: str) -> None:
-        """Put a note behind the last message: a tool result, or the question before any."""
-        if not self.history.ends_in_a_reply:
-            self.history.amend_last(note)
-            self._size.grew(utf8_bytes(note))
+        """Put a note behind the last message: a tool result, or the question before any.
 
-    def _compacted(
-        self, policy: str, before: tuple[Message, ...], after: tuple[Message, ...]
-    ) -> None:
-        """What was already said is changed: say so, and measure anew."""
-        self.tally.compactions += 1
-        if policy != "drop_reasoning":  # that always holds: its price is to be seen
-            self._meter.announce()
-            self._size.restarted(messages_bytes(after))
-        self._emit(Compacted(policy=policy, before=before, after=after))
+        Where the model was shown that message before, in a prompt whose reply was thrown away, the
+        end of that prompt changes, which is announced.
+        """
+        if self.history.ends_in_a_reply:
+            return
+        before = self.history.shown
+        self.history.amend_last(note)
+        self._size.grew(utf8_bytes(note))
+        if self._shown_messages == self.history.next_position:
+            self._changes.told(LATE_NOTE, before, self.history.shown)

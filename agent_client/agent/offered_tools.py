@@ -91,7 +91,8 @@ def _narrowed(spec: ToolSpec, offer: ToolOffer) -> ToolSpec:
     """The tool with the offer's words, and with only the arguments that it names."""
     description = spec.description if offer.description is None else offer.description
     if offer.arguments is None:
-        return replace(spec, description=description)
+        is_same = description == spec.description  # then runs share it, and what is made of it
+        return spec if is_same else replace(spec, description=description)
     properties = _properties(spec)
     schema = dict(spec.parameters)
     schema["properties"] = {

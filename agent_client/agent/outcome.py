@@ -21,7 +21,7 @@ StopReason = Literal[
     "tool_error",
 ]
 """Why a run ended. The limits come with the answer that was asked for at the end, if any;
-`repeated_reply` means that the model wrote the same twice in a row and stopped working;
+`repeated_reply` means that the model wrote the same twice in a row, or called nothing new for long;
 `no_answer` that it kept answering nothing."""
 
 LIMIT_REASONS: frozenset[StopReason] = frozenset(

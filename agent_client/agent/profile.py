@@ -83,7 +83,8 @@ class ResearchRules:
     """`cached`: the same call again is answered from the run's own record, with a note;
     `once_per_turn`: only within one turn; `run`: every call is run as it is written."""
     identical_reply_stops: bool = True
-    """Whether the run ends when the model writes the same reply twice in a row."""
+    """Whether the run ends when the model writes the same reply twice in a row, or calls nothing
+    for five turns but what it called before or is refused."""
     unknown_urls: UrlPolicy = "warn"
     """Visits of addresses that are neither in the question, nor in a result, nor in a page."""
 

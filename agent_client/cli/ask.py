@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from agent_client.sessions.session import Session
 
 
+_EXAMPLES = """examples:
+  seekling ask "Which river flows through the city where Marie Curie was born?"
+  seekling ask -c "And who ruled there then?"
+  seekling ask --json --model http://127.0.0.1:30000 "…" | jq .answer
+"""
+
+
 def add_parser(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
 ) -> None:
@@ -23,9 +30,12 @@ def add_parser(
         "ask",
         help="answer one question (the default command)",
         description="Answer one question. The answer goes to stdout, everything else to stderr.",
+        usage="seekling ask [options] QUESTION",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("question", metavar="QUESTION")
+    parser.add_argument("question", metavar="QUESTION", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="the answer only")
     parser.add_argument(
@@ -64,7 +74,10 @@ async def _answer(options: argparse.Namespace, config: "ClientConfig") -> "tuple
             history, emit = session.next_run(
                 options.question, agent.model.context_tokens, terminal.show
             )
-            outcome = await agent.ask(options.question, emit=emit, history=history)
+            try:
+                outcome = await agent.ask(options.question, emit=emit, history=history)
+            finally:
+                terminal.clear()
         model = agent.model.name
     if not options.json:
         terminal.answer(outcome, with_sources=not options.quiet)

@@ -7,6 +7,13 @@ from agent_client.cli.options import add_settings, load_config
 HISTORY_FILE = "chat_history"
 
 
+_EXAMPLES = """examples:
+  seekling chat --model http://127.0.0.1:30000
+  seekling chat -c
+  seekling chat < questions.txt > answers.txt
+"""
+
+
 def add_parser(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
 ) -> None:
@@ -14,8 +21,11 @@ def add_parser(
     parser = subparsers.add_parser(
         "chat",
         help="ask, and follow up",
-        description="Ask questions that build on each other. /help lists the commands; Ctrl-C stops"
-        " a run, Ctrl-D leaves. Without a terminal, each line of stdin is a question.",
+        description="Ask questions that build on each other. /help lists the commands; Ctrl-C\n"
+        "stops a run, Ctrl-D leaves. Without a terminal, each line of stdin is a question.",
+        usage="seekling chat [options]",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     which = parser.add_mutually_exclusive_group()

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ def obey(chat: "Chat", line: str) -> str:
 
 def _help(chat: "Chat", _: str) -> None:
     for name, (_do, argument, purpose) in COMMANDS.items():
-        chat.tell(f"{f'{name} {argument}':22} {purpose}")
+        print(f"{f'{name} {argument}':22} {purpose}", file=sys.stderr)  # `tell` folds blanks
 
 
 def _sources(chat: "Chat", _: str) -> None:

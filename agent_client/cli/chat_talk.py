@@ -9,6 +9,7 @@ from agent_client.agent.agent import Agent
 from agent_client.agent.outcome import Outcome
 from agent_client.cli.ask import exit_code
 from agent_client.cli.chat_commands import obey
+from agent_client.cli.ending import ended_by
 from agent_client.cli.line_input import LineReader, stoppable
 from agent_client.cli.main import error_line, single_leaf
 from agent_client.cli.render import Terminal
@@ -143,11 +144,13 @@ class Chat:
             history, emit = session.next_run(question, agent.model.context_tokens, terminal.show)
             outcome = await stoppable(lambda: agent.ask(question, emit=emit, history=history))
         except SeeklingClientError as exc:
+            terminal.clear()
             self.fail(exc)
             return
         if outcome is None:
             emit(Note("stopped; /retry asks again"))
             self.exit_code = INTERRUPTED
+            self.is_leaving = ended_by() > 0
         else:
             self._show_end(outcome, terminal)
 

@@ -23,6 +23,12 @@ _COLOURS = {"ok": "\x1b[32m", "warn": "\x1b[33m", "fail": "\x1b[31m", "skip": "\
 _OFF = "\x1b[0m"
 
 
+_EXAMPLES = """examples:
+  seekling doctor --model http://127.0.0.1:30000
+  seekling doctor --quick --json
+"""
+
+
 def add_parser(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
 ) -> None:
@@ -30,8 +36,11 @@ def add_parser(
     parser = subparsers.add_parser(
         "doctor",
         help="check the model server and the tools, and say what to change",
-        description="Check the model server and the tool server. Takes up to a minute and a few"
-        " hundred tokens. Exit code: 0 nothing failed, 1 something did, 6 nothing answers.",
+        description="Check the model server and the tool server. Takes up to a minute and a few\n"
+        "hundred tokens. Exit code: 0 nothing failed, 1 something did, 6 nothing answers.",
+        usage="seekling doctor [options]",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")

@@ -15,9 +15,13 @@ if TYPE_CHECKING:  # start-up: `seekling --help` loads this module, not the engi
     from agent_client.engine.weights import ModelFile
 
 _PURPOSE = (
-    "The embedded models run on any CPU and are for trying Seekling out. For answers to rely on, "
-    "serve II-Search-4B with SGLang."
+    "The embedded models run on any CPU and are for trying Seekling out. For answers to rely\n"
+    "on, serve II-Search-4B with SGLang."
 )
+_EXAMPLES = """examples:
+  seekling engine pull             the default embedded model
+  seekling engine argv sglang      how to serve II-Search-4B on a GPU
+"""
 
 
 # argparse has no public name for what `add_subparsers` returns.
@@ -26,7 +30,11 @@ def add_parser(
 ) -> None:
     """Add the command group `engine` with `pull`, `status`, `argv` and `start`."""
     group = subparsers.add_parser(
-        "engine", help="the embedded model, and commands that serve others", description=_PURPOSE
+        "engine",
+        help="the embedded model, and commands that serve others",
+        description=_PURPOSE,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = group.add_subparsers(
         dest="engine_command", metavar="COMMAND", required=True, parser_class=ExtraParser
@@ -36,13 +44,23 @@ def add_parser(
     common.add_argument(
         "--directory", metavar="DIR", help="where model files lie (default: in the user's cache)"
     )
-    pull = commands.add_parser("pull", parents=[common], help="download a model and verify it")
+    pull = commands.add_parser(
+        "pull",
+        parents=[common],
+        help="download a model and verify it",
+        description="Download a model file, the default one unless named, and check its SHA-256.",
+    )
     pull.add_argument("model", nargs="?", metavar="NAME", help="a model that `engine status` lists")
     pull.add_argument("--url", help="https address of another GGUF file; needs --sha256")
     pull.add_argument("--sha256", metavar="HEX", help="the hash the file must have")
     pull.add_argument("--name", help="what to call the file of --url")
     pull.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    commands.add_parser("status", parents=[common], help="list models, files and the engine")
+    commands.add_parser(
+        "status",
+        parents=[common],
+        help="list models, files and the engine",
+        description="List the embedded models, which files are here and verified, and the engine.",
+    )
     add_parsers(commands)
 
 

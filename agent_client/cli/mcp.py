@@ -22,8 +22,11 @@ def add_parser(
     parser = subparsers.add_parser(
         "mcp",
         help="offer the agent to MCP hosts, as the tool `research`",
-        description="An MCP server over stdio with the tools research, research_result and"
-        " research_cancel: the host's model asks a question, and ours does the research.",
+        description="An MCP server over stdio with the tools research, research_result and\n"
+        "research_cancel: the host's model asks a question, and ours does the research.",
+        usage="seekling mcp [options]",
+        epilog="example:\n  claude mcp add research -- seekling mcp --model http://127.0.0.1:30000",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 # Flag, setting, metavar, help. The settings are explained in `agent_client.config`.
 SETTINGS = (
-    ("--model", "model", "URL|NAME", "model endpoint (several: URL,URL), model's name, `embedded`"),
+    ("--model", "model", "URL|NAME", "endpoint (or URL,URL), model's name, or `embedded`"),
     ("--model-name", "model_name", "NAME", "which model to ask for at that URL"),
     ("--wire", "wire", "MODE", "chat, raw (we render the prompt), or auto"),
     (

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from typing import TextIO, assert_never
 
 from agent_client.agent.outcome import Outcome
@@ -25,17 +26,34 @@ from agent_client.events import (
 )
 
 LINE_CHARS = 160
+LIVE_SECONDS = 0.2
+"""Between two states of the line that moves."""
+_CLEAR_LINE = "\r\x1b[K"
 _DIM, _BOLD, _CYAN, _RED, _OFF = "\x1b[2m", "\x1b[1m", "\x1b[36m", "\x1b[31m", "\x1b[0m"
 
 
 class Terminal:
-    """Renders events. Plain lines only: nothing is redrawn, so it reads the same in a log."""
+    """Renders events in plain lines, which read the same in a log.
+
+    Only on a terminal the last line moves while the model or a tool is at work, so that a slow one
+    does not look like a dead one.
+    """
 
     def __init__(self, *, out: TextIO, err: TextIO, is_silent: bool) -> None:
         """Write answers to `out` and everything else to `err`, unless `is_silent`."""
         self._out, self._err, self._is_silent = out, err, is_silent
         self._colour = {stream: _has_colour(stream) for stream in (out, err)}
+        self._is_moving = err.isatty() and os.environ.get("TERM") != "dumb" and not is_silent
+        self._moved_at = 0.0
+        self._is_live = False
+        self._written_chars = 0
         self._thought = ""
+
+    def clear(self) -> None:
+        """Take the moving line away, before others write to the terminal."""
+        if self._is_live:
+            self._is_live = False
+            print(_CLEAR_LINE, end="", file=self._err, flush=True)
 
     def tell(self, line: str) -> None:
         """A line about the set-up."""
@@ -50,6 +68,14 @@ class Terminal:
         match event:
             case ReasoningDelta(text=text):
                 self._thought += text
+                self._writes(text)
+            case AnswerDelta(text=text):
+                self._writes(text)
+            case TurnStarted(turn=turn):
+                self._written_chars = 0
+                self._move(f"· turn {turn}: the model reads …", at_once=True)
+            case ToolStarted(call=call):
+                self._move(f"● {terminal_line(call.name, 40)} …", at_once=True)
             case ModelReplied():
                 self._fold_thought()
             case ToolFinished(call=call, result=result, seconds=seconds):
@@ -60,7 +86,10 @@ class Terminal:
                 self._line(self._paint(f"! the conversation was shortened ({policy})", _DIM))
             case Stage(name=name, text=text):
                 self._line(self._paint(f"{name}: ", _BOLD) + terminal_line(text, LINE_CHARS))
-            case QuestionAsked() | TurnStarted() | AnswerDelta() | ToolStarted() | Finished():
+                self._move("· at work …", at_once=True)
+            case Finished():
+                self.clear()
+            case QuestionAsked():
                 pass
             case _:
                 assert_never(event)
@@ -98,7 +127,19 @@ class Terminal:
         name = terminal_line(call.name, 40)
         self._line(f"{mark} {name} {what}  " + self._paint(f"{came} · {seconds:.1f} s", _DIM))
 
+    def _writes(self, text: str) -> None:
+        self._written_chars += len(text)
+        self._move(f"· the model writes … {self._written_chars:,} characters", at_once=False)
+
+    def _move(self, text: str, *, at_once: bool) -> None:
+        now = time.monotonic()
+        if self._is_moving and (at_once or now - self._moved_at >= LIVE_SECONDS):
+            self._moved_at, self._is_live = now, True
+            line = self._paint(text, _DIM)
+            print(f"{_CLEAR_LINE}{line}", end="", file=self._err, flush=True)
+
     def _line(self, text: str) -> None:
+        self.clear()
         if not self._is_silent:
             print(text, file=self._err, flush=True)
 
@@ -114,7 +155,7 @@ def _came_back(result: ToolResult) -> str:
     if result.is_error:
         return re.sub(r"^Error( executing tool \w+)?:\s*", "", result.text)
     if hits := re.findall(r"^Index: \d+$", result.text, re.MULTILINE):
-        return f"{len(hits)} results"
+        return _count(len(hits), "result")
     if result.text.startswith("No results"):
         return "no results"
     return f"{len(result.text):,} characters"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent_client.cli.options import add_settings, load_config
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from agent_client.agent.agent import Agent
@@ -22,6 +23,12 @@ HTML_SUFFIXES = (".html", ".htm")
 SIZES = ("perspectives", "questions", "sections", "section_words", "concurrency")
 
 
+_EXAMPLES = """examples:
+  seekling report "Marie Curie" -o report.md -o report.html
+  seekling report "Marie Curie" --perspectives 2 --sections 3 > report.md
+"""
+
+
 def add_parser(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
 ) -> None:
@@ -29,18 +36,21 @@ def add_parser(
     parser = subparsers.add_parser(
         "report",
         help="write a report on a topic, with every sentence checked against its source",
-        description="Write a report on a topic. Each sentence is matched against the text of the"
-        " page that it cites. A report that was interrupted goes on where it was when the same"
-        " command is run again.",
+        description="Write a report on a topic. Each sentence is matched against the text of the\n"
+        "page that it cites. A report that was interrupted goes on where it was when the\n"
+        "same command is run again.",
+        usage="seekling report [options] TOPIC",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("topic", metavar="TOPIC")
+    parser.add_argument("topic", metavar="TOPIC", help=argparse.SUPPRESS)
     parser.add_argument(
         "-o",
         "--output",
         action="append",
         metavar="FILE",
-        help="where it goes: .md or .html, several times if wanted; - is Markdown on stdout (-)",
+        help=".md or .html, can be repeated; - is stdout (-)",
     )
     parser.add_argument("--json", action="store_true", help="the report as one object on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
@@ -61,24 +71,28 @@ async def run(options: argparse.Namespace) -> int:
 
     from agent_client.app import open_agent
     from agent_client.cli.render import Terminal
+    from agent_client.errors import ConfigError
     from agent_client.report.plan import ReportPlan
-    from agent_client.report.store import ReportStore
 
     given = {name: getattr(options, name) for name in SIZES if getattr(options, name) is not None}
     plan = ReportPlan(**given)
+    if not options.topic.strip():
+        raise ConfigError("the topic is empty", hint='try: seekling report "Marie Curie" -o out.md')
     config = load_config(options)
     outputs = _checked_outputs(
         options.output or ([] if options.json else [STDOUT]), is_stdout_free=not options.json
     )
-    steps = _steps_file(options.topic)
+    steps = steps_file(options.topic, config.data_dir) if config.save else None
     silent = options.quiet or options.json
     terminal = Terminal(out=sys.stdout, err=sys.stderr, is_silent=silent)
-    with ReportStore.open(steps, fresh=options.fresh) as store:
+    with _store(steps, is_fresh=options.fresh) as store:
         async with open_agent(config, tell=terminal.tell) as agent:
-            report = await _written(options.topic, agent, plan, store, terminal)
+            report = await _written(
+                options.topic, agent, plan, store, terminal, is_kept=steps is not None
+            )
         for output in outputs:
             _put(report, output)
-        if not options.keep:
+        if steps and not options.keep:
             steps.unlink(missing_ok=True)
     if options.json:
         print(json.dumps(asdict(report), ensure_ascii=False))
@@ -89,7 +103,13 @@ async def run(options: argparse.Namespace) -> int:
 
 
 async def _written(
-    topic: str, agent: "Agent", plan: "ReportPlan", store: "ReportStore", terminal: "Terminal"
+    topic: str,
+    agent: "Agent",
+    plan: "ReportPlan",
+    store: "ReportStore",
+    terminal: "Terminal",
+    *,
+    is_kept: bool,
 ) -> "Report":
     from agent_client.report.write import write_report
 
@@ -98,7 +118,8 @@ async def _written(
         report = await write_report(topic, agent, plan=plan, store=store, emit=terminal.show)
         is_done = True
     finally:
-        if not is_done and store.count:
+        terminal.clear()
+        if not is_done and store.count and is_kept:
             terminal.tell(
                 f"{store.count} finished steps are kept: the same command goes on from there"
             )
@@ -129,14 +150,23 @@ def _checked_outputs(outputs: list[str], *, is_stdout_free: bool) -> list[str]:
     return list(dict.fromkeys(outputs))
 
 
-def _steps_file(topic: str) -> "Path":
-    """Where the finished steps of a topic are kept, in the user's data directory."""
+def _store(steps: "Path | None", *, is_fresh: bool) -> "AbstractContextManager[ReportStore]":
+    """The finished steps: in a file, or where none is to be kept in memory."""
+    from contextlib import nullcontext
+
+    from agent_client.report.store import ReportStore
+
+    return ReportStore.open(steps, fresh=is_fresh) if steps else nullcontext(ReportStore())
+
+
+def steps_file(topic: str, data_dir: str) -> "Path":
+    """Where the finished steps of a topic are kept: beside the sessions."""
     import hashlib
 
-    import platformdirs
+    from agent_client.sessions.store import sessions_directory
 
     name = hashlib.sha256(" ".join(topic.casefold().split()).encode(errors="replace")).hexdigest()
-    return platformdirs.user_data_path("seekling") / "reports" / f"{name[:24]}.jsonl"
+    return sessions_directory(data_dir).parent / "reports" / f"{name[:24]}.jsonl"
 
 
 def _put(report: "Report", output: str) -> None:

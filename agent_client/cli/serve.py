@@ -28,8 +28,11 @@ def add_parser(
     parser = subparsers.add_parser(
         "serve",
         help="offer the agent as a model, over the OpenAI protocol",
-        description="Offer the agent as the model `seekling` at /v1/chat/completions, for chat"
-        " applications and IDE plug-ins. Its steps and thoughts arrive as reasoning.",
+        description="Offer the agent as the model `seekling` at /v1/chat/completions, for chat\n"
+        "applications and IDE plug-ins. Its steps and thoughts arrive as reasoning.",
+        usage="seekling serve [options]",
+        epilog="example:\n  seekling serve --model http://127.0.0.1:30000 --port 8765",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="default: loopback")

@@ -17,6 +17,31 @@ TITLE_CHARS = 100
 FORMATS = ("md", "json", "jsonl", "messages")
 
 
+_EXAMPLES = """examples:
+  seekling sessions list
+  seekling sessions show last
+  seekling sessions export last -o notes.md
+  seekling sessions resume 2e62
+"""
+
+
+_PURPOSES = {
+    "list": (
+        "the sessions, latest first",
+        "List id, date, command, ending and first question, latest first.",
+    ),
+    "show": (
+        "a session's steps and answers",
+        "Print the questions, steps and answers of a session.",
+    ),
+    "export": (
+        "write a session for others",
+        "Write a session as Markdown, JSON or chat messages, to stdout or a new file.",
+    ),
+    "delete": ("delete sessions", "Delete sessions for good, without asking."),
+}
+
+
 def add_parser(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
 ) -> None:
@@ -24,15 +49,20 @@ def add_parser(
     group = subparsers.add_parser(
         "sessions",
         help="stored conversations",
-        description="Each run is stored in the user's data directory. ID is a session's id, the"
-        " beginning of it, or `last`.",
+        description="Each run is stored in the user's data directory. ID is a session's id, the\n"
+        "beginning of it, or `last`.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     commands = group.add_subparsers(dest="sessions_command", metavar="COMMAND", required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="one JSON object on stdout")
     common.add_argument("--config", metavar="FILE", help="a TOML settings file")
-    listing = commands.add_parser("list", parents=[common], help="the sessions, latest first")
+    listing, show, export, delete = [
+        commands.add_parser(name, parents=[common], help=purpose, description=description)
+        for name, (purpose, description) in _PURPOSES.items()
+    ]
     listing.add_argument(
         "--limit",
         type=int,
@@ -40,9 +70,7 @@ def add_parser(
         metavar="N",
         help=f"most sessions; 0 lists all ({LISTED_SESSIONS})",
     )
-    show = commands.add_parser("show", parents=[common], help="a session's steps and answers")
     show.add_argument("id", metavar="ID")
-    export = commands.add_parser("export", parents=[common], help="write a session for others")
     export.add_argument("id", metavar="ID")
     export.add_argument(
         "--format",
@@ -52,9 +80,13 @@ def add_parser(
         " messages: OpenAI's chat format (md)",
     )
     export.add_argument("-o", "--output", metavar="FILE", help="a new file (stdout)")
-    delete = commands.add_parser("delete", parents=[common], help="delete sessions")
     delete.add_argument("ids", metavar="ID", nargs="+")
-    resume = commands.add_parser("resume", help="chat on with a session")
+    resume = commands.add_parser(
+        "resume",
+        help="chat on with a session",
+        description="Chat on with a session, as `seekling chat --resume ID` does.",
+        usage="seekling sessions resume [options] ID",
+    )
     resume.add_argument("resume", metavar="ID")
     add_settings(resume)
 
@@ -108,6 +140,10 @@ def _store(options: argparse.Namespace) -> "SessionStore":
 def _list(store: "SessionStore", options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
+    from agent_client.errors import ConfigError
+
+    if options.limit < 0:
+        raise ConfigError(f"--limit {options.limit} is below 0", hint="0 lists all")
     summaries = store.list(options.limit or None)
     if options.json:
         print(json.dumps({"sessions": [asdict(summary) for summary in summaries]}))
@@ -126,7 +162,7 @@ def _show(store: "SessionStore", options: argparse.Namespace) -> None:
     if options.json:
         print(json_text(to_document(session)))
         return
-    terminal = Terminal(out=sys.stdout, err=sys.stderr, is_silent=False)
+    terminal = Terminal(out=sys.stdout, err=sys.stdout, is_silent=False)  # steps are asked for
     terminal.tell(" · ".join(_about(session)))
     for run in session.runs:
         terminal.question(run.question)
@@ -182,7 +218,9 @@ def _exported(session: "StoredSession", how: str) -> str:
 
 
 def _delete(store: "SessionStore", options: argparse.Namespace) -> None:
-    deleted = [store.delete(name) for name in options.ids]
+    # All names before any file goes: `last` means one session, and a typing mistake loses none.
+    ids = dict.fromkeys(store.id_of(name) for name in options.ids)
+    deleted = [store.delete(session_id) for session_id in ids]
     if options.json:
         print(json.dumps({"deleted": deleted}))
     else:

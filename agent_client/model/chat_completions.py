@@ -11,6 +11,8 @@ from agent_client.model.wire import ChatReader, request_body
 
 _QUESTION = Message("user", "")
 _RESULT = Message("tool", "")
+_CHARS_BEFORE = len(render((_QUESTION,), ()))
+_CHARS_AFTER = len(render((_RESULT,), (), add_generation_prompt=False)) + len(f"{END_OF_TURN}\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,5 @@ def _safe(message: Message) -> Message:
 
 def _rendered(message: Message) -> str:
     """What the template makes of a reply once something follows it, without the end of the turn."""
-    before = len(render((_QUESTION,), ()))
     whole = render((_QUESTION, message, _RESULT), (), add_generation_prompt=False)
-    after = len(render((_RESULT,), (), add_generation_prompt=False)) + len(f"{END_OF_TURN}\n")
-    return whole[before : len(whole) - after]
+    return whole[_CHARS_BEFORE : len(whole) - _CHARS_AFTER]

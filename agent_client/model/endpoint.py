@@ -5,13 +5,14 @@ share everything else: retries, time limits, typed errors, and that a reply whic
 any more is stopped on the server.
 """
 
+import errno
 import logging
 import math
+import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
-from uuid import uuid4
 
 import anyio
 import msgspec
@@ -85,7 +86,7 @@ class _Try:
 
     reader: ReplyReader
     emit: Emit
-    request_id: str = field(default_factory=lambda: uuid4().hex)
+    request_id: str = field(default_factory=lambda: os.urandom(16).hex())
     model: str = ""
     is_running: bool = False
     """Whether the server may be generating for us."""
@@ -162,6 +163,7 @@ class Endpoint:
                 return replace(reply, retries=retries, endpoint=self.base_url)
             except ModelError as exc:
                 if not self._may_retry(exc, current, retries):
+                    exc.retries = retries
                     raise
                 error = exc
             retries += 1
@@ -217,12 +219,15 @@ class Endpoint:
 
     async def _try_once(self, path: str, body: Mapping[str, object], current: _Try) -> ModelReply:
         own = {"rid": current.request_id} if self.sglang_extras else {}
-        request = self._request(path, encode_json({**body, **own}), current.mark_running)
         reader = current.reader
         try:
             with anyio.CancelScope() as scope:
                 scope.deadline = anyio.current_time() + self.first_token_seconds
-                await self._stream(request, current, scope)
+                # No name holds the request: its bytes are freed while the reply comes in.
+                sending = self.transport.send(
+                    self._request(path, encode_json({**body, **own}), current.mark_running)
+                )
+                await self._stream(sending, current, scope)
             if scope.cancelled_caught and reader.finish_reason is None and not current.is_done:
                 seconds = self.idle_seconds if reader.has_begun else self.first_token_seconds
                 raise ModelTimeout(self.base_url, f"no token for {seconds:g} s", retryable=True)
@@ -236,9 +241,14 @@ class Endpoint:
             if current.is_running and self.sglang_extras:
                 await self._abort(current.request_id)
 
-    async def _stream(self, request: HttpRequest, current: _Try, scope: anyio.CancelScope) -> None:
+    async def _stream(
+        self,
+        sending: AbstractAsyncContextManager[HttpReply],
+        current: _Try,
+        scope: anyio.CancelScope,
+    ) -> None:
         """Send the request and take the stream, until its end or until the scope is cancelled."""
-        async with self.transport.send(request) as reply:
+        async with sending as reply:
             current.has_reply = True
             if reply.status != 200:
                 current.is_running = False
@@ -342,11 +352,14 @@ class Endpoint:
             reason = f"the connection broke during the reply: {reason}"
             return ModelError(self.base_url, reason, retryable=True)
         is_permanent = isinstance(exc, CannotConnect) and exc.is_permanent
+        hint = f"start a model server at {self.base_url}, or give another address"
+        if os.strerror(errno.EMFILE) in reason:
+            hint = "raise the limit of open files (ulimit -n), or ask fewer questions at once"
         return ModelUnreachable(
             self.base_url,
             f"no connection: {reason}",
             retryable=not is_permanent,
-            hint=f"start a model server at {self.base_url}, or give another address",
+            hint=hint,
         )
 
 

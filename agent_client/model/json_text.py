@@ -1,9 +1,19 @@
-"""Write the JSON of requests, fast and always as valid UTF-8."""
+"""Write JSON: of requests, fast and always as valid UTF-8, and of prompts, as templates do."""
 
 import json
 from collections.abc import Mapping
 
 import msgspec
+
+_PLAIN = json.JSONEncoder(ensure_ascii=False)
+
+
+def plain_json(value: object) -> str:
+    """Encode a value with the spaces that Python puts in, which models have learned.
+
+    The encoder is made once: `json.dumps` makes one for each call that sets an option.
+    """
+    return _PLAIN.encode(value)
 
 
 def encode_json(value: Mapping[str, object]) -> bytes:

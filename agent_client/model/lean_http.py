@@ -101,15 +101,17 @@ class LeanHttp:
     async def send(self, request: HttpRequest) -> AsyncGenerator[HttpReply]:
         """See `Transport.send`."""
         address = _parse(request.url)
-        data = _request_bytes(request, address)
+        data, on_sent = _request_bytes(request, address), request.on_sent
+        del request  # a long conversation is not held twice, and not for as long as its reply takes
         connection = await self._take(address)
         try:
             try:
-                head, rest = await _exchange(connection, data, request.on_sent)
+                head, rest = await _exchange(connection, data, on_sent)
             except _Stale:
                 await anyio.aclose_forcefully(connection.stream)
                 connection = await self._connect(address)
-                head, rest = await _exchange(connection, data, request.on_sent)
+                head, rest = await _exchange(connection, data, on_sent)
+            del data
             reply = _Reply(connection, head, body_of(head), rest)
             yield reply
         except BaseException:

@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent_client.conversation import ModelReply, ModelRequest
 from agent_client.errors import (
@@ -49,6 +49,10 @@ class _Place:
     """In a row."""
     probe_at: float | None = None
     """When it may be tried again; None while it is healthy."""
+
+
+def _busyness(place: _Place) -> tuple[int, int]:
+    return place.in_flight, place.episodes
 
 
 class EndpointPool:
@@ -104,6 +108,7 @@ class EndpointPool:
                 blames the request, or whose reply broke off.
         """
         tried: list[_Place] = []
+        retries = 0
         while True:
             place = self._choose(request.episode, tried)
             tried.append(place)
@@ -112,14 +117,20 @@ class EndpointPool:
             try:
                 reply = await place.model.complete(request, emit=watch)
             except ModelError as exc:
+                retries += exc.retries
+                exc.retries = retries
                 if not self._note_failure(place, exc):
                     raise
-                if watch.has_begun or len(tried) == len(self._places):
+                if watch.has_begun:
+                    self._leave(place, request.episode)
                     raise
+                if len(tried) == len(self._places):
+                    raise
+                retries += 1
                 reason = exc.reason
             else:
                 place.failures, place.probe_at = 0, None
-                return reply
+                return replace(reply, retries=reply.retries + retries)
             finally:
                 place.in_flight -= 1
             emit(
@@ -143,12 +154,18 @@ class EndpointPool:
             chosen = due[0]
             chosen.probe_at = now + PROBE_AFTER_SECONDS  # one request tries it, the others wait
         elif healthy:
-            chosen = min(healthy, key=lambda place: (place.in_flight, place.episodes))
+            chosen = min(healthy, key=_busyness)
         else:  # all are drained: better to ask one of them than to fail untried
             chosen = min(left, key=lambda place: place.probe_at or 0.0)
         if episode and chosen is not home:
             self._move(episode, home, chosen)
         return chosen
+
+    def _leave(self, place: _Place, episode: str) -> None:
+        """Give an episode another home: most replies break off because their server died."""
+        healthy = [p for p in self._places if p is not place and p.probe_at is None]
+        if healthy and self._homes.get(episode) is place:
+            self._move(episode, place, min(healthy, key=_busyness))
 
     def _move(self, episode: str, home: _Place | None, chosen: _Place) -> None:
         if home is not None:

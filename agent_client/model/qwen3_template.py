@@ -4,12 +4,13 @@ The format is that of the `chat_template` in the tokenizers of Qwen3-0.6B to Qwe
 2025), II-Search-4B among their descendants; tested byte for byte against the original.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import is_not
 
 from agent_client.conversation import Message, ToolCall, ToolSpec
 from agent_client.model.chat_template import made_safe, safe_tools, tool_json
+from agent_client.model.json_text import plain_json
 
 END_OF_TURN = "<|im_end|>"
 GENERATION_PROMPT = "<|im_start|>assistant\n"
@@ -68,15 +69,32 @@ def _head(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str:
     if not tools:
         return "" if system is None else f"<|im_start|>system\n{system}{END_OF_TURN}\n"
     start = "" if system is None else f"{system}\n\n"
-    listed = "".join(f"\n{_json(tool_json(tool))}" for tool in tools)
+    listed = _listed(tools)
     return f"<|im_start|>system\n{start}{_TOOLS_INTRO}{listed}{_TOOLS_OUTRO}{END_OF_TURN}\n"
+
+
+_latest_listed: tuple[tuple[ToolSpec, ...], str] = ((), "")
+
+
+def _listed(tools: Sequence[ToolSpec]) -> str:
+    """The tools as lines of JSON; the last ones are remembered, as all turns of a run share them.
+
+    The same tools are those of the same identity: what is equal, as 1 and 1.0 are, can be written
+    in different ways.
+    """
+    global _latest_listed
+    known, text = _latest_listed
+    if len(known) != len(tools) or any(map(is_not, known, tools)):
+        text = "".join(f"\n{plain_json(tool_json(tool))}" for tool in tools)
+        _latest_listed = (tuple(tools), text)
+    return text
 
 
 def _add_turns(parts: list[str], messages: Sequence[Message], *, is_start: bool = True) -> None:
     """Append the turns to `parts`: long texts go there as they are and are copied only once."""
     last = len(messages) - 1
-    questions = (i for i, message in enumerate(messages) if _is_question(message))
-    last_question = max(questions, default=last if is_start else -1)
+    questions = (i for i in range(last, -1, -1) if _is_question(messages[i]))
+    last_question = next(questions, last if is_start else -1)
     for i, message in enumerate(messages):
         if message.role == "tool":
             if i == 0 or messages[i - 1].role != "tool":
@@ -114,9 +132,5 @@ def _assistant_turn(message: Message, is_after_question: bool, *, is_last: bool)
 
 
 def _call_block(call: ToolCall) -> str:
-    arguments = _json(dict(call.arguments))
+    arguments = plain_json(dict(call.arguments))
     return f'<tool_call>\n{{"name": "{call.name}", "arguments": {arguments}}}\n</tool_call>'
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

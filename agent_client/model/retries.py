@@ -37,10 +37,11 @@ class RetryBudget:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How one request is repeated: exponential backoff with full jitter.
+    """How one request is repeated: exponential backoff with equal jitter.
 
-    Before try n + 1 it waits a random time of up to `first_seconds * 2 ** (n - 1)`, at most
-    `max_seconds`: clients that failed together do not come back together. A server's own
+    Before try n + 1 it waits a random time between the half and the whole of
+    `first_seconds * 2 ** (n - 1)`, at most `max_seconds`: clients that failed together do not come
+    back together, and a server that is back after 7 seconds is always found. A server's own
     `Retry-After` goes before that. (Brooker, "Exponential Backoff And Jitter", AWS 2015.)
     """
 
@@ -56,7 +57,8 @@ class RetryPolicy:
         """How long to wait before a retry (counted from 1) because of the error before it."""
         if isinstance(error, ModelOverloaded) and error.retry_after_seconds is not None:
             return error.retry_after_seconds
-        return self.random() * min(self.max_seconds, self.first_seconds * 2 ** (retry - 1))
+        longest = min(self.max_seconds, self.first_seconds * 2 ** (retry - 1))
+        return longest * (1 + self.random()) / 2
 
 
 def read_retry_after(value: str, clock: Callable[[], float] = time.time) -> float | None:

@@ -6,6 +6,7 @@ import msgspec
 
 from agent_client.conversation import Message, ModelReply, ModelRequest, ToolCall, Usage
 from agent_client.model.chat_template import tool_json
+from agent_client.model.json_text import plain_json
 from agent_client.model.reply_parser import ReplyParser, ServedCall, dropped_call
 
 
@@ -53,7 +54,7 @@ def message_json(message: Message) -> dict[str, object]:
 
 
 def _call_json(call: ToolCall) -> dict[str, object]:
-    arguments = json.dumps(dict(call.arguments), ensure_ascii=False)
+    arguments = plain_json(dict(call.arguments))
     return {
         "id": call.id,
         "type": "function",

@@ -130,6 +130,11 @@ def _parsed(path: Path, where: str) -> ProfileFile:
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(
+                f"{where}: unknown key {key!r}",
+                hint="configs/profiles/ has every key; `extends` takes over the rest",
+            ) from exc
         raise ConfigError(f"{where}: {key!r} {first['input']!r}: {first['msg'].lower()}") from exc
 
 

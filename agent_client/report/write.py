@@ -348,4 +348,5 @@ def _tally(sections: Sequence[CheckedSection]) -> str:
     verdicts = [sentence.verdict for section in sections for sentence in section.sentences]
     quoted = sum(section.is_quoted for section in sections)
     told = f"{verdicts.count('found')} of {len(verdicts)} sentences found in their sources"
-    return f"{told}, {quoted} parts quoted instead of written" if quoted else told
+    parts = f"{quoted} part{'' if quoted == 1 else 's'}"
+    return f"{told}, {parts} quoted instead of written" if quoted else told

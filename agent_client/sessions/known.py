@@ -63,6 +63,8 @@ class Known:
         """
         like = self._by_content.get(_content(message))
         base = _NO_MESSAGE if like is None else self._by_address[like]
+        if message == base:
+            return StoredMessage(like=like) if like else StoredMessage(role=message.role)
         stored = StoredMessage()
         if like is None:
             stored.role = message.role
@@ -78,8 +80,7 @@ class Known:
             value = getattr(message, name)
             if value != getattr(base, name):
                 setattr(stored, name, value)
-        if message != base:
-            self._add(message)
+        self._add(message)
         return stored
 
     def restored_message(self, stored: StoredMessage) -> Message:

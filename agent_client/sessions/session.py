@@ -18,8 +18,12 @@ from agent_client.events import (
     Emit,
     Event,
     Finished,
+    ModelReplied,
     QuestionAsked,
     ReasoningDelta,
+    Resampled,
+    ToolStarted,
+    TurnStarted,
 )
 from agent_client.sessions.event_codec import EventReader, EventWriter, Recorded
 from agent_client.sessions.history import fit_history, messages_after
@@ -65,6 +69,7 @@ class Session:
         self._stored, self._file, self._warn = stored, file, warn
         self._writer = EventWriter(reader.known)
         self._number = reader.known.next_number
+        self._waiting: list[bytes] = []
         self._run_started = time.monotonic()
 
     def emit(self, event: Event) -> None:
@@ -74,7 +79,7 @@ class Session:
         if isinstance(event, QuestionAsked):
             self._run_started = time.monotonic()
         at, seconds = now_iso(), time.monotonic() - self._run_started
-        add_to_runs(self.runs, Recorded(self._number, at, seconds, event))
+        add_to_runs(self.runs, Recorded(self._number, at, seconds, _as_stored(event)))
         try:
             line = self._writer.line(event, at=at, seconds=seconds)
         except ValueError as exc:
@@ -82,7 +87,10 @@ class Session:
             return
         if line is not None:
             self._number += 1
-            self._append(line)
+            if isinstance(event, TurnStarted | ToolStarted):
+                self._waiting.append(line)  # no loss by itself: it goes out with the next line
+            else:
+                self._append(line)
         if isinstance(event, Finished) and self._file:
             self._file.sync()  # not per event, which the run would wait for
 
@@ -159,12 +167,25 @@ class Session:
     def _append(self, line: bytes) -> None:
         if self._file is None:
             return
+        lines = (*self._waiting, line)
+        self._waiting.clear()
         try:
-            self._file.append(line)
+            self._file.append(*lines)
         except OSError as exc:
             self._warn(f"this session is not stored any further: {exc.strerror}")
             self._file.close()
             self._file = None
+
+
+def _as_stored(event: Event) -> Event:
+    """An event as its file gives it back: each prompt repeats all before it, and is not kept."""
+    match event:
+        case ModelReplied(turn=turn, reply=reply, seconds=seconds) if reply.prompt:
+            return ModelReplied(turn, replace(reply, prompt="", completion=""), seconds)
+        case Resampled(turn=turn, reason=reason, reply=reply) if reply.prompt:
+            return Resampled(turn, reason, replace(reply, prompt="", completion=""))
+        case _:
+            return event
 
 
 def title_of(runs: Iterable[StoredRun]) -> str:

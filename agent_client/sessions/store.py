@@ -104,8 +104,19 @@ class SessionStore:
         }
         path = self.directory / f"{stamp}-{session_id}.jsonl"
         file = journal.Journal(path, header)
-        stored, reader = read_session(path)
-        return Session(stored, file, reader=reader, warn=warn)
+        stored = StoredSession(
+            id=session_id,
+            kind=kind,
+            created=file.opened_at,
+            model=model,
+            profile=profile,
+            profile_digest=profile_digest,
+            version=__version__,
+            path=path,
+            runs=(),
+            unreadable=0,
+        )
+        return Session(stored, file, reader=EventReader(), warn=warn)
 
     def resume(self, name: str, *, warn: Warn) -> Session:
         """Go on with a session.
@@ -157,6 +168,17 @@ class SessionStore:
             except OSError:  # deleted meanwhile, or not ours to read
                 continue
         return summaries
+
+    def id_of(self, name: str) -> str:
+        """The id of a session, be its file readable or not.
+
+        Args:
+            name: its id, the beginning of it, or `last`.
+
+        Raises:
+            SessionError: there is no such session.
+        """
+        return self._path_of(name).stem[-12:]
 
     def delete(self, name: str) -> str:
         """Delete a session and return its id.

@@ -4,11 +4,16 @@ A model server in another process answers without delay, so that what is measure
 the parser, the loop with its guards, the tools' side, and the recording of every event. An episode
 is a question, a search, five visits of pages of 10,000 characters, and an answer: seven turns.
 
-    python tests/bench/agent_cost.py [--quick] [--cases NAME …]
+    python tests/bench/agent_cost.py [--quick] [--runs N] [--cases NAME …]
+    python tests/bench/agent_cost.py --guards     # what each guard costs
+    python tests/bench/agent_cost.py --prefix     # how stable prompts are, by history policy
 
 CPU is that of the client's process alone (`time.process_time`); the model server and, with real
-MCP, the tool server have processes of their own. Memory per episode is how much the client's peak
-grows over that of one episode at a time. Each case runs in a process of its own.
+MCP, the tool server have processes of their own; the tool server's CPU is a column of its own.
+Memory per episode is how much the client's peak grows over that of one episode at a time. Each case
+runs in a process of its own, `--runs` times; the medians are shown. Other work on the machine
+raises CPU too (two threads of one core, caches), so the first line says how long a fixed piece of
+Python takes before and after.
 """
 
 import argparse
@@ -16,13 +21,14 @@ import json
 import os
 import re
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +42,10 @@ PAGES = 600
 """In the index that the real tool server answers from."""
 REASONING = "I should look at the next page, since what I have read so far is not enough. " * 5
 FILLER = "The quick brown fox jumps over the lazy dog while the river flows to the sea. " * 140
+NUDGE = "Search before you answer."
 ROOT = Path(__file__).resolve().parents[2]
+ME = (sys.executable, str(Path(__file__).resolve()))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +75,13 @@ def written_reply(body: bytes) -> tuple[str, str, str]:
     """Reasoning, tool name and arguments (as JSON), or reasoning, "" and the answer."""
     found = re.search(rb"episode (\d+)", body)
     episode = int(found.group(1)) if found else 0
-    done = body.count(b'"role":"tool"') + body.count(b"<tool_response>\\n")
+    visits = int(told[1]) if (told := re.search(rb"after (\d+) visits", body)) else VISITS
+    done = len(re.findall(rb'"role": ?"tool"', body)) + body.count(b"<tool_response>\\n")
+    if done == 0 and b"too soon" in body and NUDGE.encode() not in body:
+        return REASONING, "", "It is the fox."
     if done == 0:
         return REASONING, "web_search", json.dumps({"query": f"topic {episode}"})
-    if done <= VISITS:
+    if done <= visits:
         return REASONING, "web_visit", json.dumps({"url": url_of(episode, done - 1)})
     return REASONING, "", f"It is the fox [{url_of(episode, 0)}]. \\boxed{{fox}}"
 
@@ -93,6 +105,27 @@ def chat_events(body: bytes, step: int) -> list[bytes]:
     events.append(event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
     usage = {"prompt_tokens": len(body) // 4, "completion_tokens": len(deltas)}
     return [*events, event({"choices": [], "usage": usage}), b"data: [DONE]\n\n"]
+
+
+def chat_reply(body: bytes) -> bytes:
+    """The same without a stream, for `agent_peer.py`."""
+    reasoning, name, text = written_reply(body)
+    message: dict[str, Any] = {"role": "assistant", "content": "" if name else text}
+    message["reasoning_content"] = reasoning
+    if name:
+        function = {"name": name, "arguments": text}
+        message["tool_calls"] = [
+            {"id": f"call_{len(body)}", "type": "function", "function": function}
+        ]
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": "tool_calls" if name else "stop",
+    }
+    counts = {"prompt_tokens": len(body) // 4, "completion_tokens": 100}
+    usage = counts | {"total_tokens": len(body) // 4 + 100}
+    head = {"id": "x", "object": "chat.completion", "created": 1, "model": "bench"}
+    return json.dumps(head | {"choices": [choice], "usage": usage}).encode()
 
 
 def generate_events(body: bytes, step: int) -> list[bytes]:
@@ -147,6 +180,11 @@ async def serve_model(pieces: str) -> None:
         if make is None:
             await stream.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}")
             return
+        if not re.search(rb'"stream": ?true', body):
+            told = chat_reply(body)
+            await stream.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+            await stream.send(b"Content-Length: %d\r\n\r\n%s" % (len(told), told))
+            return
         start = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
         events = make(body, step)
         await stream.send(start + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -167,8 +205,7 @@ async def serve_model(pieces: str) -> None:
 class PagesInProcess:
     """Tools without a protocol between: the least that any tool can cost."""
 
-    async def list_tools(self) -> Sequence[Any]:
-        """Both tools, with schemas like the real ones."""
+    def __init__(self) -> None:
         from agent_client.conversation import ToolSpec
 
         def spec(name: str, argument: str) -> ToolSpec:
@@ -176,7 +213,11 @@ class PagesInProcess:
             schema = {"type": "object", "properties": properties, "required": [argument]}
             return ToolSpec(name, f"The tool {name}.", schema)
 
-        return (spec("web_search", "query"), spec("web_visit", "url"))
+        self._specs = (spec("web_search", "query"), spec("web_visit", "url"))
+
+    async def list_tools(self) -> Sequence[Any]:
+        """Both tools, with schemas like the real ones."""
+        return self._specs
 
     async def call(self, call: Any) -> Any:
         """A list of ten hits, or a page of 10,000 characters."""
@@ -190,8 +231,11 @@ class PagesInProcess:
                 for n in range(10)
             )
             return ToolResult(call.id, call.name, "\n\n".join(hits))
-        head = f"Title: {call.arguments['url']}\nURL: {call.arguments['url']}\n\n"
-        return ToolResult(call.id, call.name, head + FILLER[: PAGE_CHARS - len(head)])
+        url = str(call.arguments["url"])
+        mark, text = "untrusted-page-0123456789ab", FILLER[:PAGE_CHARS]
+        shown = f"Title: {url}\nURL: {url}\n\n<{mark}>\n{text}\n</{mark}>"
+        page = {"url": url, "final_url": url, "title": url, "start": 0, "end": len(text)}
+        return ToolResult(call.id, call.name, shown, meta={"seekling/pages": [page]})
 
 
 @asynccontextmanager
@@ -203,8 +247,7 @@ async def opened_tools(kind: str, index: str) -> AsyncGenerator[Any]:
     from agent_client.toolbox import McpToolbox, StdioTarget
 
     command = f"{sys.executable} -m mcp_server serve --providers local --index {index}"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    async with McpToolbox.open(StdioTarget.parse(command, environment)) as tools:
+    async with McpToolbox.open(StdioTarget.parse(command, ENVIRONMENT)) as tools:
         yield tools
 
 
@@ -270,15 +313,18 @@ async def run_case(case: Case, port: int, index: str, episodes: int) -> dict[str
             await episode(number)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         numbers = iter(range(1_000, 1_000 + episodes))
+        served = children_cpu()
         cpu, wall = time.process_time(), time.perf_counter()
         async with anyio.create_task_group() as tasks:
             for _ in range(case.concurrency):
                 tasks.start_soon(worker, numbers)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        served = children_cpu() - served
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     turns = episodes * TURNS
     return {
         "cpu_ms_per_turn": 1_000 * cpu / turns,
+        "server_ms_per_turn": 1_000 * served / turns,
         "turns_per_second": turns / wall,
         "mb_per_episode": (after - before) / 1_024 / max(1, case.concurrency - 1),
         "peak_mb": after / 1_024,
@@ -287,9 +333,205 @@ async def run_case(case: Case, port: int, index: str, episodes: int) -> dict[str
     }
 
 
+def children_cpu() -> float:
+    """CPU seconds of the processes that this one has started and that still run; Linux only."""
+    ticks = 0
+    for task in Path("/proc/self/task").iterdir():
+        for child in (task / "children").read_text().split():
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def calibration() -> float:
+    """Milliseconds for a fixed piece of Python: how busy the machine is."""
+    started = time.process_time()
+    sum(range(3_000_000))
+    return 1_000 * (time.process_time() - started)
+
+
 def size_of(folder: Path) -> int:
     """All bytes in a folder's records."""
     return sum(file.stat().st_size for file in folder.rglob("*.jsonl"))
+
+
+# What each guard costs: the variants take turns in one process, so that other work on the machine
+# hits all of them alike.
+
+
+@dataclass(slots=True, kw_only=True)
+class Variant:
+    """A profile with one thing changed, and what its turns took."""
+
+    name: str
+    change: Callable[[Any], Any] = lambda profile: profile
+    records: bool = True
+    is_metered: bool = True
+    ms_per_turn: list[float] = field(default_factory=list[float])
+
+
+def _with_rules(**rules: Any) -> Callable[[Any], Any]:
+    return lambda profile: replace(profile, rules=replace(profile.rules, **rules))
+
+
+def _with_limits(**limits: Any) -> Callable[[Any], Any]:
+    return lambda profile: replace(profile, limits=replace(profile.limits, **limits))
+
+
+def variants() -> list[Variant]:
+    """The default first."""
+    return [
+        Variant(name="default: all guards, recorded"),
+        Variant(name="without the memory of calls", change=_with_rules(repeated_call="run")),
+        Variant(name="without the check of addresses", change=_with_rules(unknown_urls="off")),
+        Variant(
+            name="without the check for the same reply",
+            change=_with_rules(identical_reply_stops=False),
+        ),
+        Variant(name="every page cut to 8,000", change=_with_limits(result_chars=8_000)),
+        Variant(name="without the prefix meter", is_metered=False),
+        Variant(name="not recorded", records=False),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Unmetered:
+    """A chat model whose prompts are not known."""
+
+    model: Any
+
+    @property
+    def name(self) -> str:
+        """See `ModelClient.name`."""
+        return self.model.name
+
+    @property
+    def context_tokens(self) -> int:
+        """See `ModelClient.context_tokens`."""
+        return self.model.context_tokens
+
+    async def complete(self, request: Any, *, emit: Any) -> Any:
+        """See `ModelClient.complete`."""
+        from agent_client.model.wire import ChatReader, request_body
+
+        body = request_body(request, model=self.model.model)
+        return await self.model.endpoint.stream_reply(
+            "chat/completions", body, lambda: ChatReader(request), emit=emit
+        )
+
+
+async def compare_guards(port: int, rounds: int) -> None:
+    """Print what the turns of each variant take, and the difference to the default."""
+    from agent_client.agent.agent import Agent
+    from agent_client.profiles import load_profile
+    from agent_client.sessions.store import SessionStore
+
+    at_once, per_round = 32, 64
+    store = SessionStore(Path(tempfile.mkdtemp(prefix="seekling-bench-")))
+    compared = variants()
+    async with opened_model(CASES[0], port) as model:
+        tools = PagesInProcess()
+
+        async def one_round(variant: Variant) -> None:
+            shown = model if variant.is_metered else Unmetered(model)
+            profile = variant.change(load_profile("default"))
+            agent = Agent(model=shown, tools=tools, profile=profile)
+
+            async def worker(numbers: Any) -> None:
+                for number in numbers:
+                    question = f"Which animal jumps in episode {number}?"
+                    if variant.records:
+                        with store.start("bench", warn=print) as session:
+                            outcome = await agent.ask(question, emit=session.emit)
+                    else:
+                        outcome = await agent.ask(question)
+                    assert outcome.counts.turns == TURNS, outcome
+
+            numbers = iter(range(1_000, 1_000 + per_round))
+            cpu = time.process_time()
+            async with anyio.create_task_group() as tasks:
+                for _ in range(at_once):
+                    tasks.start_soon(worker, numbers)
+            variant.ms_per_turn.append(1_000 * (time.process_time() - cpu) / per_round / TURNS)
+
+        for number in range(rounds + 1):
+            for variant in compared:
+                await one_round(variant)
+                if number == 0:
+                    variant.ms_per_turn.clear()  # to warm up
+    default = compared[0].ms_per_turn
+    print("| variant | CPU ms/turn | µs/turn less than the default |\n|---|---|---|")
+    for variant in compared:
+        saved = statistics.median(
+            base - own for base, own in zip(default, variant.ms_per_turn, strict=True)
+        )
+        median = statistics.median(variant.ms_per_turn)
+        print(f"| {variant.name} | {median:.3f} | {1_000 * saved:+.0f} |")
+
+
+# How stable prompts are: 30 turns with tools, then the answer, by history policy.
+
+_PREFIX_VISITS = 29
+
+
+def _policies() -> dict[str, tuple[str, Callable[[Any], Any], str]]:
+    """Wire, change of the profile, and words behind the question, by the policy's name."""
+
+    def history(kind: str, context: int = 0) -> Callable[[Any], Any]:
+        return lambda profile: replace(
+            profile,
+            history=replace(profile.history, kind=kind),
+            limits=replace(profile.limits, turns=40, context_tokens=context),
+        )
+
+    def nudging(profile: Any) -> Any:
+        changed = history("append")(profile)
+        prompts = replace(profile.prompts, nudge=NUDGE)
+        return replace(changed, prompts=prompts, rules=replace(profile.rules, min_searches=1))
+
+    return {
+        "append, raw": ("raw", history("append"), ""),
+        "append, chat": ("chat", history("append"), ""),
+        "append, chat, a nudge at the start": ("chat", nudging, " Answer too soon."),
+        "omit_old_results at 32,768 tokens, raw": ("raw", history("omit_old_results", 32_768), ""),
+        "omit_old_results at 32,768 tokens, chat": (
+            "chat",
+            history("omit_old_results", 32_768),
+            "",
+        ),
+        "drop_reasoning, chat": ("chat", history("drop_reasoning"), ""),
+    }
+
+
+async def compare_policies(port: int) -> None:
+    """Print how much of the prompts repeats, with each policy."""
+    from agent_client.agent.agent import Agent
+    from agent_client.agent.prefix import PrefixMeter
+    from agent_client.events import ModelReplied
+    from agent_client.profiles import load_profile
+
+    heads = ("history", "turns", "compactions", "between them", "worst", "all prompts", "worst")
+    print(f"| {' | '.join(heads)} |")
+    print("|---" * len(heads) + "|")
+    for name, (wire, change, words) in _policies().items():
+        meter = PrefixMeter()  # knows of no announcement: what a cache really sees
+
+        def emit(event: object, meter: PrefixMeter = meter) -> None:
+            if isinstance(event, ModelReplied):
+                meter.add(event.reply.prompt, event.reply.completion)
+
+        async with opened_model(replace(CASES[0], wire=wire), port) as model:
+            profile = change(load_profile("default"))
+            agent = Agent(model=model, tools=PagesInProcess(), profile=profile)
+            question = f"Which animal jumps in episode 7, after {_PREFIX_VISITS} visits?{words}"
+            outcome = await agent.ask(question, emit=emit)
+        assert outcome.short_answer == "fox", outcome
+        told, seen = outcome.prefix, meter.result()
+        assert told is not None
+        assert seen is not None
+        shares = (told.mean, told.worst, seen.mean, seen.worst)
+        percents = " | ".join(f"{100 * share:.1f} %" for share in shares)
+        print(f"| {name} | {outcome.counts.turns} | {outcome.counts.compactions} | {percents} |")
 
 
 CASES = (
@@ -323,27 +565,31 @@ def build_pages(folder: Path) -> Path:
     return folder / "index"
 
 
-def measured(case: Case, index: str, *, quick: bool) -> dict[str, float]:
-    """Run a case and its model server in processes of their own."""
-    episodes = {1: 40, 32: 256}.get(case.concurrency, 768) // (4 if quick else 1)
-    me = [sys.executable, str(Path(__file__).resolve())]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+@contextmanager
+def model_server(pieces: str) -> Generator[int]:
+    """The model server in a process of its own; its port."""
     with subprocess.Popen(
-        [*me, "--serve", case.pieces], stdout=subprocess.PIPE, text=True, env=environment
+        [*ME, "--serve", pieces], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as server:
         assert server.stdout is not None
-        port = server.stdout.readline().strip()
         try:
-            told = json.dumps({"case": asdict(case), "index": index, "episodes": episodes})
-            done = subprocess.run(
-                [*me, "--run", told, "--port", port],
-                capture_output=True,
-                text=True,
-                env=environment,
-                check=False,
-            )
+            yield int(server.stdout.readline())
         finally:
             server.terminate()
+
+
+def measured(case: Case, index: str, *, quick: bool) -> dict[str, float]:
+    """Run a case and its model server in processes of their own."""
+    episodes = {1: 40, 32: 256}.get(case.concurrency, 1_024) // (4 if quick else 1)
+    with model_server(case.pieces) as port:
+        told = json.dumps({"case": asdict(case), "index": index, "episodes": episodes})
+        done = subprocess.run(
+            [*ME, "--run", told, "--port", str(port)],
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            check=False,
+        )
     if done.returncode:
         sys.exit(f"{case.name}: {done.stderr}")
     return json.loads(done.stdout)
@@ -354,12 +600,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", nargs="*", default=[], help="only these")
     parser.add_argument("--quick", action="store_true", help="a quarter of the episodes")
+    parser.add_argument("--runs", type=int, default=1, help="of each case; the median counts")
+    parser.add_argument("--guards", action="store_true", help="what each guard costs")
+    parser.add_argument("--prefix", action="store_true", help="how stable prompts are")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--run", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         anyio.run(serve_model, options.serve)
+        return
+    if options.guards or options.prefix:
+        with model_server("whole") as port:
+            if options.guards:
+                anyio.run(compare_guards, port, 4 if options.quick else 16)
+            if options.prefix:
+                anyio.run(compare_policies, port)
         return
     if options.run:
         told = json.loads(options.run)
@@ -368,21 +624,26 @@ def main() -> None:
         print(json.dumps(figures))
         return
     chosen = [case for case in CASES if not options.cases or case.name in options.cases]
-    heads = ("case", "episodes at once", "CPU ms/turn", "turns/s", "MB/episode", "peak MB")
-    print(f"| {' | '.join((*heads, 'prefix', 'kB stored'))} |")
-    print("|---" * 8 + "|")
+    heads = ("case", "at once", "CPU ms/turn", "tool server", "turns/s", "MB/episode", "peak MB")
+    print(f"A fixed piece of Python: {calibration():.0f} ms before", end="", flush=True)
+    rows: list[str] = []
     with tempfile.TemporaryDirectory(prefix="seekling-bench-") as folder:
         needs_index = any(case.tools == "mcp" for case in chosen)
         index = str(build_pages(Path(folder))) if needs_index else ""
         for case in chosen:
-            row = measured(case, index, quick=options.quick)
-            print(
-                f"| {case.name} | {case.concurrency} | {row['cpu_ms_per_turn']:.2f}"
+            runs = [measured(case, index, quick=options.quick) for _ in range(options.runs)]
+            row = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+            served = f"{row['server_ms_per_turn']:.2f}" if case.tools == "mcp" else ""
+            rows.append(
+                f"| {case.name} | {case.concurrency} | {row['cpu_ms_per_turn']:.2f} | {served}"
                 f" | {row['turns_per_second']:,.0f} | {row['mb_per_episode']:.3f}"
                 f" | {row['peak_mb']:.0f} | {100 * row['prefix_worst']:.1f} %"
-                f" | {row['stored_bytes_per_episode'] / 1_000:.0f} |",
-                flush=True,
+                f" | {row['stored_bytes_per_episode'] / 1_000:.0f} |"
             )
+    print(f", {calibration():.0f} ms after\n")
+    print(f"| {' | '.join((*heads, 'prefix', 'kB stored'))} |")
+    print("|---" * 9 + "|")
+    print("\n".join(rows))
 
 
 if __name__ == "__main__":

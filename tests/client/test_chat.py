@@ -232,8 +232,8 @@ def test_sessions_are_listed_shown_exported_and_deleted(
     assert [(entry["id"], entry["runs"], entry["ended"]) for entry in listed] == [
         (session_id, 2, "answered")
     ]
-    assert "4 messages: first, search" in chat(arguments=("sessions", "show", "last"))
-    assert "web_search" in chat.err
+    shown = chat(arguments=("sessions", "show", "last"))
+    assert [part in shown for part in ("4 messages: first, search", "web_search")] == [True, True]
     shown = json.loads(chat(arguments=("sessions", "show", "last", "--json")))
     assert [run["question"] for run in shown["runs"]] == ["first, search", "second"]
     told = chat(arguments=("sessions", "export", "last", "--format", "messages"))
@@ -250,6 +250,19 @@ def test_sessions_are_listed_shown_exported_and_deleted(
     assert deleted == {"deleted": [session_id]}
     assert (chat(arguments=("sessions", "list")), store.list()) == ("", [])
     assert "no session is stored" in chat.err
+
+
+def test_each_name_is_looked_up_before_a_session_is_deleted(
+    chat: Chatting, store: SessionStore
+) -> None:
+    chat("first")
+    chat("second")
+    chat(arguments=("sessions", "delete", "last", "nosuch"))
+    assert (chat.code, len(store.list())) == (1, 2)
+    chat(arguments=("sessions", "delete", "last", "last"))
+    assert [summary.title for summary in store.list()] == ["first"]
+    assert chat(arguments=("sessions", "list", "--limit", "-1")) == ""
+    assert (chat.code, "--limit -1 is below 0" in chat.err) == (2, True)
 
 
 def test_escapes_in_a_question_do_not_reach_the_list(chat: Chatting) -> None:
@@ -316,7 +329,9 @@ def test_ctrl_c_stops_the_run_and_leaves_at_the_prompt(data_directory: Path) -> 
         screen.type("\x1b[A again\n")  # up: the last line, edited
         screen.expect("4 messages: a fast one again")
         screen.expect("> ")
-        screen.type("half a li\x03")
+        screen.type("half a li")
+        screen.expect("half a li")  # readline waits for keys now, and so for signals
+        screen.type("\x03")
         assert screen.exit_code() == 0
     assert (data_directory / "chat_history").read_text().splitlines()[-1] == "a fast one again"
     runs = SessionStore(data_directory / "sessions").load("last").runs

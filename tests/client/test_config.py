@@ -49,6 +49,19 @@ def test_a_malformed_value_is_an_error_that_names_the_key(value: str) -> None:
         load(environ={"SEEKLING_LIMITS_TURNS": value})
 
 
+def test_a_malformed_value_says_where_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "client.toml"
+    file.write_text("[limits]\nturns = 0\n")
+    with pytest.raises(ConfigError) as in_file:
+        load(file=file, environ={})
+    with pytest.raises(ConfigError) as in_environment:
+        load(file=file, environ={"SEEKLING_LIMITS_TURNS": "x"})
+    with pytest.raises(ConfigError) as in_call:
+        load(file=file, environ={}, flags={"limits.turns": "x"})
+    hints = [str(caught.value.hint) for caught in (in_file, in_environment, in_call)]
+    assert hints == [f"it stands in {str(file)!r}", "it stands in the environment", ""]
+
+
 def test_a_secret_is_taken_from_the_environment_and_never_printed(tmp_path: Path) -> None:
     config = load(environ={"OPENAI_API_KEY": "second", "SEEKLING_API_KEY": "hunter2"})
     assert config.api_key is not None

@@ -64,7 +64,7 @@ class _Sleeps:
 
 
 def _policy(**settings: Any) -> RetryPolicy:
-    defaults: dict[str, Any] = {"sleep": _Sleeps(), "random": lambda: 0.5}
+    defaults: dict[str, Any] = {"sleep": _Sleeps(), "random": lambda: 0.0}
     return RetryPolicy(**defaults | settings)
 
 
@@ -324,6 +324,14 @@ def test_a_date_says_how_long_to_wait(offset: int, waited: float) -> None:
 @pytest.mark.parametrize("value", ["", "nan", "Mon, 99 Foo", "1e999999x"])
 def test_a_time_to_wait_that_is_none_is_ignored(value: str) -> None:
     assert read_retry_after(value) is None
+
+
+@pytest.mark.parametrize("luck", [0.0, 0.999])
+def test_a_server_that_is_back_after_seven_seconds_is_found(luck: float) -> None:
+    policy = RetryPolicy(random=lambda: luck)
+    error = ModelUnreachable("http://m/v1", "refused", retryable=True)
+    waits = [policy.seconds_before(retry, error) for retry in range(1, policy.tries)]
+    assert 7.0 <= sum(waits) <= 15.0
 
 
 async def test_a_server_that_stays_busy_is_an_overload_after_five_tries() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from agent_client.agent.call_memory import call_key
 from agent_client.agent.limits import Limits
+from agent_client.agent.loop import MAX_IDLE_TURNS
 from agent_client.agent.notes import SAME_CALL_THIS_TURN
 from agent_client.agent.profile import ResearchRules
 from agent_client.agent.turn_calls import MAX_ARGUMENT_CHARS, MAX_CALLS_PER_TURN
@@ -123,6 +124,20 @@ async def test_a_profile_can_let_the_same_reply_pass() -> None:
     rules = ResearchRules(identical_reply_stops=False)
     outcome = await agent(Model([says("x", SEARCH)]), limits=Limits(turns=8), rules=rules).ask("Q?")
     assert outcome.stop_reason == "turn_limit"
+
+
+@pytest.mark.parametrize("call", [SEARCH, ("shell", {})])
+async def test_ever_new_thoughts_about_the_same_call_end_the_run_with_an_answer(
+    call: tuple[str, dict[str, object]],
+) -> None:
+    def go(request: ModelRequest) -> ModelReply:
+        if "used up" in request.messages[-1].text:
+            return says("enough")
+        return says("", call, reasoning=f"thought {len(request.messages)}")
+
+    outcome = await agent(Model([go])).ask("Q?")
+    assert (outcome.stop_reason, outcome.answer) == ("repeated_reply", "enough")
+    assert outcome.counts.turns <= MAX_IDLE_TURNS + 2
 
 
 async def test_fifty_parallel_calls_are_bounded_and_each_has_its_result() -> None:

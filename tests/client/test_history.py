@@ -160,6 +160,23 @@ async def test_a_reply_that_fills_the_context_by_itself_does_not_cost_the_answer
     assert asked == {m.tool_call_id for m in model.requests[-1].messages if m.role == "tool"}
 
 
+async def test_a_long_history_is_shortened_too_where_only_the_server_knows_its_bound() -> None:
+    def go(request: ModelRequest) -> ModelReply:
+        has_read = request.messages[-1].role == "tool"
+        return says("done") if has_read else says("", visit("https://a.example/0"))
+
+    events: list[Event] = []
+    history = [Message("user", "before"), Message("assistant", "word " * 600)] * 20
+    model = CountingModel([go])
+    model.refuses_beyond = 6_000
+    asked = agent(model, Tools(pages(1)))
+    outcome = await asked.ask("Q?", emit=events.append, history=history)
+    assert (outcome.stop_reason, outcome.counts.visits) == ("answered", 1)
+    policies = [event.policy for event in events if isinstance(event, Compacted)]
+    assert policies
+    assert set(policies) == {"shortened_history"}
+
+
 async def test_a_long_history_is_shortened_so_that_the_question_can_be_worked_on() -> None:
     events: list[Event] = []
     history: list[Message] = []
@@ -260,6 +277,6 @@ async def test_with_a_real_template_nothing_but_a_compaction_breaks_the_prefix()
     ).ask("Q?")
     assert (outcome.stop_reason, outcome.answer) == ("turn_limit", "the answer")
     assert outcome.counts.resamples == 3
-    assert outcome.counts.compactions == 0
+    assert outcome.counts.compactions == 1, "the note on the answer that was cut off"
     assert outcome.prefix is not None
-    assert (outcome.prefix.worst, outcome.prefix.turns) == (1.0, 6)
+    assert (outcome.prefix.worst, outcome.prefix.turns) == (1.0, 8)

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,10 @@ def test_the_ends_of_a_file_are_whole_lines(tmp_path: Path) -> None:
     assert read_ends(path, 30) == ([b"first", b"second"], [b"last but one", b"last"])
     assert read_ends(path, 10_000)[0][0] == b"first"
     assert read_ends(path, 10_000)[1][-1] == b"last"
+
+
+def test_the_time_of_a_line_is_utc_to_the_millisecond() -> None:
+    before = datetime.now(UTC)
+    said = datetime.strptime(journal.now_iso(), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    assert before - timedelta(milliseconds=1) <= said <= datetime.now(UTC)
+    assert len(journal.now_iso()) == len("2026-01-01T00:00:00.000Z")

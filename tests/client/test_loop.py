@@ -1,17 +1,36 @@
 """The loop on a scripted model and scripted tools: no network, no process."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import anyio
 import pytest
 
 from agent_client.agent.limits import Limits, Prices
+from agent_client.agent.loop import LATE_NOTE, Run
 from agent_client.agent.notes import BUDGET_NOTE
 from agent_client.agent.profile import ReplyPolicy, ResearchRules
 from agent_client.agent.prompts import wants_short_answer
-from agent_client.conversation import ModelReply, ModelRequest, ToolCall, ToolResult, Usage
-from agent_client.errors import ConfigError, ModelError, ModelUnreachable, ToolServerError
+from agent_client.conversation import (
+    Message,
+    ModelReply,
+    ModelRequest,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from agent_client.errors import (
+    ConfigError,
+    ModelError,
+    ModelTimeout,
+    ModelUnreachable,
+    ToolServerError,
+)
 from agent_client.events import (
+    AnswerDelta,
+    Compacted,
+    Emit,
     Event,
     Finished,
     Note,
@@ -397,6 +416,44 @@ async def test_a_reply_that_broke_off_is_asked_for_once_more() -> None:
     assert outcome.stop_reason == "model_error"
 
 
+async def test_a_note_in_a_message_that_was_shown_before_is_announced() -> None:
+    events: list[Event] = []
+    model = Model([says("", SEARCH), says("too lo", finish="length"), says("done")])
+    outcome = await agent(model).ask("Q?", emit=events.append)
+    changes = [event for event in events if isinstance(event, Compacted)]
+    assert [change.policy for change in changes] == [LATE_NOTE]
+    assert changes[0].after[-1].text.startswith(changes[0].before[-1].text)
+    assert outcome.prefix is not None
+    assert (outcome.prefix.worst, outcome.prefix.turns) == (1.0, 1)
+
+
+class Unfinished(Model):
+    """Begins to write, and never comes to an end."""
+
+    begins_with = ""
+
+    async def complete(self, request: ModelRequest, *, emit: Emit) -> ModelReply:
+        if request.must_answer:
+            for word in self.begins_with.split():
+                emit(AnswerDelta(f"{word} "))
+            await anyio.sleep_forever()
+        return await super().complete(request, emit=emit)
+
+
+async def test_of_an_answer_that_takes_too_long_what_came_is_kept() -> None:
+    model = Unfinished([says("", SEARCH)])
+    model.begins_with = "It was Mara"
+    outcome = await agent(model, limits=Limits(turns=2, answer_seconds=0.05)).ask("Who?")
+    assert (outcome.stop_reason, outcome.answer) == ("turn_limit", "It was Mara […]")
+
+
+async def test_a_model_that_falls_silent_before_the_answer_is_a_failure_and_no_answer() -> None:
+    model = Unfinished([says("", SEARCH)])
+    outcome = await agent(model, limits=Limits(turns=2, answer_seconds=0.05)).ask("Who?")
+    assert (outcome.stop_reason, outcome.answer) == ("model_error", "")
+    assert isinstance(outcome.error, ModelTimeout)
+
+
 async def test_a_lost_tool_server_ends_the_run_as_a_tool_error() -> None:
     lost = ToolServerError("seekling-mcp serve", "it died")
     other = visit("https://b.example/")
@@ -488,3 +545,25 @@ async def test_an_unanswered_call_never_stays_in_the_conversation() -> None:
     asked = {call.id for m in outcome.messages for call in m.tool_calls}
     answered = {m.tool_call_id for m in outcome.messages if m.role == "tool"}
     assert asked == answered
+
+
+async def test_a_run_is_freed_as_soon_as_it_is_over() -> None:
+    """In a cycle all its texts would wait for the garbage collector, 0.2 MB a run."""
+    asked = agent(Model([says("", SEARCH), says("done")]))
+    run = Run(
+        [Message(role="user", text="Q?")],
+        model=asked.model,
+        tools=asked.tools,
+        profile=asked.profile,
+        prices=None,
+        emit=lambda _: None,
+        run_id="",
+    )
+    freed = weakref.ref(run)
+    gc.disable()
+    try:
+        assert await run.to_the_end() == ("answered", "done")
+        del run
+        assert freed() is None
+    finally:
+        gc.enable()

@@ -173,3 +173,10 @@ def test_breaking_twice_is_breaking_once(parts: list[str]) -> None:
     assert safe.replace(" ", "") == text.replace(" ", "")
     assert "<|im_end|>" not in safe
     assert "<think>" not in safe
+
+
+def test_tools_that_are_equal_but_written_differently_stay_themselves() -> None:
+    for number, written in ((1, "1"), (1.0, "1.0"), (True, "true"), (1, "1")):
+        tool = ToolSpec("web_search", "", {"type": "object", "default": number})
+        for _ in range(2):
+            assert f'"default": {written}}}' in render((QUESTION,), (tool,))

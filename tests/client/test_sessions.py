@@ -464,3 +464,36 @@ def test_markdown_has_what_was_not_taken_back(tmp_path: Path) -> None:
     assert "Two?" not in text
     assert "## Three?\n\n*This run was cut off.*" in text
     assert [run["ended"] for run in to_document(loaded)["runs"]] == ["answered"] * 2 + ["cut_off"]
+
+
+def test_a_session_keeps_no_prompts_in_memory() -> None:
+    session = unsaved_session(print)
+    prompted = replace(reply(said("x")), prompt="p" * 50_000, completion="x")
+    session.emit(QuestionAsked("Q?"))
+    session.emit(ModelReplied(1, prompted, 0.5))
+    session.emit(Resampled(1, "again", prompted))
+    kept = [recorded.event for recorded in session.content().runs[0].events]
+    bare = reply(said("x"))
+    assert kept == [QuestionAsked("Q?"), ModelReplied(1, bare, 0.5), Resampled(1, "again", bare)]
+
+
+def test_the_start_of_a_turn_or_call_is_written_with_what_follows_it(tmp_path: Path) -> None:
+    store = SessionStore(tmp_path)
+    session = store.start("ask", warn=print)
+    path = session.content().path
+    session.emit(QuestionAsked("Q?"))
+    before = path.read_bytes().count(b"\n")
+    session.emit(TurnStarted(1))
+    assert path.read_bytes().count(b"\n") == before
+    session.emit(ModelReplied(1, reply(CALLING)))
+    assert path.read_bytes().count(b"\n") == before + 2
+    session.emit(ToolStarted(CALL))
+    session.close()
+    events = [type(recorded.event) for recorded in store.load(session.id).runs[0].events]
+    assert events == [QuestionAsked, TurnStarted, ModelReplied, ToolStarted]
+
+
+def test_a_new_session_says_of_itself_what_its_file_says(tmp_path: Path) -> None:
+    store = SessionStore(tmp_path)
+    with store.start("ask", warn=print, model="m", profile="p", profile_digest="d") as session:
+        assert session.content() == store.load(session.id)

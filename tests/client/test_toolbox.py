@@ -8,6 +8,7 @@ import anyio
 import pytest
 import uvicorn
 from anyio.abc import SocketAttribute
+from starlette.types import Receive, Scope, Send
 
 from agent_client.conversation import ToolCall
 from agent_client.errors import ToolServerError
@@ -36,6 +37,11 @@ async def die(marker: str) -> str:
         print("the server is dying", file=sys.stderr, flush=True)
         os._exit(9)
     return "survived"
+
+@server.tool()
+async def stop(marker: str) -> None:
+    open(marker, "w").close()
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 @server.tool()
 async def die_always() -> str:
@@ -93,11 +99,75 @@ async def test_a_server_that_dies_in_a_call_is_started_again_and_asked_once_more
     assert first.text != second.text
 
 
-async def test_a_server_that_dies_twice_in_a_call_is_lost(tmp_path: Path) -> None:
+async def test_a_call_that_kills_the_server_twice_is_a_failed_call_and_no_more(
+    tmp_path: Path,
+) -> None:
     with anyio.fail_after(60):
         async with McpToolbox.open(target(tmp_path)) as tools:
-            with pytest.raises(ToolServerError, match="died twice"):
+            result = await tools.call(call("die_always"))
+            after = await tools.call(call("echo", text="alive"))
+    assert result.is_error
+    assert "lost twice" in result.text
+    assert after.text == "alive"
+
+
+async def test_a_server_that_dies_in_every_call_is_lost_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_client.toolbox.RESPAWNS", 1)
+    with anyio.fail_after(60):
+        async with McpToolbox.open(target(tmp_path)) as tools:
+            assert (await tools.call(call("die_always"))).is_error
+            with pytest.raises(ToolServerError, match="lost 2 times"):
                 await tools.call(call("die_always"))
+
+
+async def test_a_server_that_stands_still_is_started_again_after_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_client.toolbox.PING_SECONDS", 0.2)
+    marker = tmp_path / "stopped"
+    with anyio.fail_after(60):
+        async with McpToolbox.open(target(tmp_path), call_seconds=2.0) as tools:
+            stopped = await tools.call(call("stop", marker=str(marker)))
+            after = await tools.call(call("echo", text="alive"))
+    assert marker.exists()
+    assert "no result within 2 s" in stopped.text
+    assert after.text == "alive"
+
+
+@pytest.mark.parametrize("status", [401, 404, 503])
+async def test_a_server_behind_a_broken_gateway_is_no_result_that_a_model_reads(
+    tmp_path: Path, status: int
+) -> None:
+    is_broken = False
+
+    async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
+        if is_broken:
+            await send({"type": "http.response.start", "status": status, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await app(scope, receive, send)
+
+    with anyio.fail_after(30):
+        async with (
+            tools_server(tmp_path) as server,
+            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+            anyio.create_task_group() as tasks,
+        ):
+            raw = listener.extra(SocketAttribute.raw_socket)
+            app = server.streamable_http_app(host="127.0.0.1")
+            http = uvicorn.Server(uvicorn.Config(gateway, log_level="error"))
+            tasks.start_soon(http.serve, [raw])
+            url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/mcp"
+            async with McpToolbox.open(url) as tools:
+                is_broken = True
+                with pytest.raises(ToolServerError, match="cannot be reached"):
+                    await tools.call(call("web_visit", url="https://facts.example/voss"))
+                is_broken = False
+                result = await tools.call(call("web_visit", url="https://facts.example/voss"))
+            http.should_exit = True
+            assert "born in Ostrelund" in result.text
 
 
 async def test_a_call_that_hangs_ends_at_its_deadline_as_an_error_result(tmp_path: Path) -> None:
@@ -182,6 +252,6 @@ async def test_a_running_server_is_reached_by_its_url(tmp_path: Path) -> None:
 
 
 async def test_a_url_where_nothing_listens_is_one_clear_error() -> None:
-    with anyio.fail_after(30), pytest.raises(ToolServerError, match="did not start"):
+    with anyio.fail_after(30), pytest.raises(ToolServerError, match="cannot be reached"):
         async with McpToolbox.open("http://127.0.0.1:9/mcp"):
             pass
