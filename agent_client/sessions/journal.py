@@ -5,8 +5,8 @@ The rules are those of any record that has to survive a `kill -9`, a full disk a
 - A line is whole when it ends in a newline. What follows the last newline, and a block of NULs that
   a file system leaves at the end after a power cut, is cut off before the next line is appended;
   who only reads leaves it out.
-- Lines go out with one `write` each batch. They survive the end of the process at once, and a power
-  cut after `sync`.
+- Lines go out with one `write` each batch, so that they survive the end of the process. A power cut
+  may cost the last seconds: to wait for the disk after each run would hold up all others.
 - A `write` that fails is undone, so that the file ends in a whole line.
 - `flock` keeps a second writer out. Each opening writes a line with the process id, which is how
   the second one learns who the first is.
@@ -92,13 +92,8 @@ class Journal:
             raise
         self._end += written
 
-    def sync(self) -> None:
-        """Wait until the lines are on the disk: 0.15 ms of CPU, and 1 to 20 ms by the disk."""
-        with suppress(OSError):  # pipes and some network file systems cannot
-            os.fsync(self._fd)
-
     def close(self) -> None:
-        """Let the next writer in. What a power cut must not cost is put on the disk with `sync`."""
+        """Let the next writer in."""
         os.close(self._fd)
 
 

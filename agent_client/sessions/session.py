@@ -17,7 +17,6 @@ from agent_client.events import (
     Compacted,
     Emit,
     Event,
-    Finished,
     ModelReplied,
     QuestionAsked,
     ReasoningDelta,
@@ -91,8 +90,6 @@ class Session:
                 self._waiting.append(line)  # no loss by itself: it goes out with the next line
             else:
                 self._append(line)
-        if isinstance(event, Finished) and self._file:
-            self._file.sync()  # not per event, which the run would wait for
 
     def undo(self) -> StoredRun | None:
         """Take the last run back that is not taken back yet: later questions ignore it."""
