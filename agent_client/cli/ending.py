@@ -45,4 +45,6 @@ def signals_interrupt() -> Generator[None]:
 
 def _interrupt(number: int, _: FrameType | None) -> None:
     _received.append(number)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt  # a job in the background of a script: Ctrl-C is not for it
     signal.raise_signal(signal.SIGINT)
