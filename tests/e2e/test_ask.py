@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -20,6 +21,7 @@ import pytest
 from anyio.abc import Process
 
 from agent_client.cli.main import main
+from agent_client.model.retries import RetryPolicy
 from tests.support.scripted_model import Reply, Script, ScriptedModel, scripted_model
 from tests.support.tools_server import build_small_index
 
@@ -216,7 +218,10 @@ async def test_an_mcp_server_that_cannot_be_used_is_one_clear_line(command: str,
         Reply(status=500, body="oops"),
     ],
 )
-async def test_a_model_that_sends_garbage_is_one_clear_line(reply: Reply) -> None:
+async def test_a_model_that_sends_garbage_is_one_clear_line(
+    reply: Reply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_client.app.RetryPolicy", partial(RetryPolicy, first_seconds=0.01))
     done = await ask(lambda _: reply)
     assert done.code == 1
     last = done.err.splitlines()[-1]

@@ -174,6 +174,7 @@ async def test_bad_input_is_one_line_before_any_work(flags: tuple[str, ...], say
 
 
 @pytest.mark.engine
+@pytest.mark.slow
 async def test_the_embedded_model_writes_a_checked_report(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     file = MODELS[DEFAULT_MODEL]
