@@ -168,3 +168,13 @@ async def test_where_no_endpoint_answers_the_first_one_is_named() -> None:
     with pytest.raises(ModelUnreachable, match=r"127\.0\.0\.1:9/"):
         async with open_agent(config):
             raise AssertionError("nothing answers")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output_is_no_traceback(closed: str) -> None:
+    program = Path(sys.executable).with_name("seekling")
+    done = subprocess.run(
+        ["sh", "-c", f'{program} ask "" {closed}'], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
