@@ -1,6 +1,7 @@
 """What every test gets: a clean environment and folders of its own."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from mcp_server.config import SECRETS
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.register_profile("random", max_examples=3_000, deadline=None, print_blob=True)
 settings.load_profile("suite")
+
+# A shell without job control lets its background jobs ignore Ctrl-C, and what they start, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Test data that lies beside the project on developers' machines; users do not have it."""
