@@ -54,7 +54,8 @@ async def run(options: argparse.Namespace) -> int:
 
     from agent_client.app import open_agent, session_recorder
     from agent_client.errors import ConfigError
-    from agent_client.service.chat_api import ChatApp, is_loopback
+    from agent_client.loopback import is_loopback
+    from agent_client.service.chat_api import ChatApp
 
     config = load_config(options)
     token = _read_token(options.token_file)

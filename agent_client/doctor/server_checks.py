@@ -1,11 +1,11 @@
 """Checks that let the model write nothing: address, key, models, context, raw mode."""
 
-import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from agent_client.doctor.findings import Finding
 from agent_client.doctor.site import Answer, Site
+from agent_client.loopback import is_loopback
 from agent_client.model.chat_template import TemplateError
 from agent_client.model.server_facts import ServerFacts
 from agent_client.model.template_choice import template_for
@@ -45,17 +45,10 @@ async def key(site: Site, listing: Answer) -> Finding:
 
 def _open_to_all(site: Site, told: str) -> Finding:
     host = urlsplit(site.endpoint.base_url).hostname or ""
-    if _is_loopback(host):
+    if is_loopback(host):
         return Finding("key", "ok", f"{told}, which is fine while it listens to this machine only")
     advice = "start it with a key: whoever reaches it can use it and read along"
     return Finding("key", "warn", told, advice)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def no_models(listing: Answer) -> Finding:

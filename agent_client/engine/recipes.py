@@ -4,7 +4,6 @@ A key never becomes part of a command line here: a recipe says by which flag or 
 takes it, and whoever prints or runs the command decides how to hand it over.
 """
 
-import ipaddress
 import json
 import re
 import shlex
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from agent_client.errors import ConfigError
+from agent_client.loopback import is_loopback
 
 KEY_VARIABLE = "SEEKLING_API_KEY"
 """The environment variable that holds the key of the server to start."""
@@ -237,7 +237,7 @@ def llama_cpp(options: ServeOptions) -> Recipe:
 def mlx(options: ServeOptions) -> Recipe:
     """MLX's server, for Macs with an Apple chip."""
     _refuse_parallelism(options, "mlx_lm.server")
-    if not _is_loopback(options.host):
+    if not is_loopback(options.host):
         raise ConfigError(
             f"mlx_lm.server knows no key, so it must not listen on {options.host!r}",
             hint="leave --host out",
@@ -263,7 +263,6 @@ ENGINES: Mapping[str, tuple[Callable[[ServeOptions], Recipe], int]] = {
     "mlx": (mlx, 8_080),
 }
 """What makes the command of each engine, and its usual port."""
-ROUTER = "sglang-router"
 ROUTER_PORT = 30_000
 
 
@@ -326,20 +325,11 @@ def _check_extra(extra: Sequence[str]) -> None:
 def _check_host(host: str, *, has_key: bool) -> None:
     if not host or host.startswith("-") or any(char.isspace() for char in host):
         raise ConfigError(f"not a host: {host!r}")
-    if not has_key and not _is_loopback(host):
+    if not has_key and not is_loopback(host):
         raise ConfigError(
             f"a server on {host!r} would answer anybody who reaches it",
             hint=f"set {KEY_VARIABLE} to a long random key, or leave --host out",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_worker(worker: str, router_port: int) -> None:
@@ -352,7 +342,7 @@ def _check_worker(worker: str, router_port: int) -> None:
         raise ConfigError(
             f"not a worker: {worker!r}", hint="write it like http://127.0.0.1:30001, without /v1"
         )
-    if _is_loopback(host) and port == router_port:
+    if is_loopback(host) and port == router_port:
         raise ConfigError(
             f"router and worker cannot share port {port}", hint="give the router another --port"
         )

@@ -1,7 +1,7 @@
 """How the turns of a conversation become the text that a model continues."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -86,6 +86,36 @@ def _safe_tool(tool: ToolSpec) -> ToolSpec:
     if "<" not in str(said):
         return tool
     return ToolSpec(*json.loads(neutralise(json.dumps(said, ensure_ascii=False))))
+
+
+def message_json(
+    message: Message, write_arguments: Callable[[dict[str, object]], object]
+) -> dict[str, object]:
+    """Write a message the way templates and chat-completions servers expect it.
+
+    Reasoning goes back too: templates keep it within a tool loop. `write_arguments` gives those of
+    a call: a mapping for templates, JSON text for servers.
+    """
+    body: dict[str, object] = {"role": message.role, "content": message.text}
+    if message.reasoning:
+        body["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        body["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": write_arguments(dict(call.arguments)),
+                },
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        body["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        body["name"] = message.name
+    return body
 
 
 def tool_json(tool: ToolSpec) -> dict[str, object]:

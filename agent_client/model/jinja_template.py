@@ -17,8 +17,14 @@ from jinja2.ext import Extension, LoopControlExtension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from agent_client.conversation import Message, ToolCall, ToolSpec
-from agent_client.model.chat_template import TemplateError, made_safe, safe_tools, tool_json
+from agent_client.conversation import Message, ToolSpec
+from agent_client.model.chat_template import (
+    TemplateError,
+    made_safe,
+    message_json,
+    safe_tools,
+    tool_json,
+)
 
 MAX_TEMPLATE_CHARS = 200_000
 MAX_RENDERED_CHARS = 20_000_000
@@ -125,7 +131,7 @@ class JinjaTemplate:
     ) -> str:
         values: dict[str, object] = {
             **self._variables,
-            "messages": [_message_json(message) for message in messages],
+            "messages": [message_json(message, dict) for message in messages],
             "tools": [tool_json(tool) for tool in tools] or None,
             "add_generation_prompt": is_open,
         }
@@ -218,24 +224,6 @@ def _raise_exception(message: object) -> None:
 
 def _strftime_now(pattern: str) -> str:
     return datetime.now().astimezone().strftime(pattern)
-
-
-def _message_json(message: Message) -> dict[str, object]:
-    body: dict[str, object] = {"role": message.role, "content": message.text}
-    if message.reasoning:
-        body["reasoning_content"] = message.reasoning
-    if message.tool_calls:
-        body["tool_calls"] = [_call_json(call) for call in message.tool_calls]
-    if message.tool_call_id is not None:
-        body["tool_call_id"] = message.tool_call_id
-    if message.name is not None:
-        body["name"] = message.name
-    return body
-
-
-def _call_json(call: ToolCall) -> dict[str, object]:
-    function = {"name": call.name, "arguments": dict(call.arguments)}
-    return {"id": call.id, "type": "function", "function": function}
 
 
 def _one_line(exc: Exception) -> str:

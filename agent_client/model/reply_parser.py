@@ -170,15 +170,6 @@ class ReplyParser:
         return read if read.repairs else replace(read, raw="")
 
 
-def split_reasoning(raw: str, *, starts_inside: bool = False) -> Piece:
-    """Split a whole reply. An unclosed `<think>` makes the rest reasoning.
-
-    A closing tag without an opening one makes everything before it reasoning. Tags inside of a
-    well-formed call are data.
-    """
-    return _joined(_parts(raw, starts_inside=starts_inside))
-
-
 def _parts(raw: str, *, starts_inside: bool) -> list[tuple[str, bool]]:
     """Cut a reply into its parts: each text, and whether it is reasoning."""
     tags = _think_tags(raw)

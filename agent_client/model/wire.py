@@ -4,8 +4,8 @@ import json
 
 import msgspec
 
-from agent_client.conversation import Message, ModelReply, ModelRequest, ToolCall, Usage
-from agent_client.model.chat_template import tool_json
+from agent_client.conversation import Message, ModelReply, ModelRequest, Usage
+from agent_client.model.chat_template import message_json, tool_json
 from agent_client.model.json_text import plain_json
 from agent_client.model.reply_parser import ReplyParser, ServedCall, dropped_call
 
@@ -19,7 +19,7 @@ def request_body(request: ModelRequest, *, model: str) -> dict[str, object]:
     sampling = request.sampling
     body: dict[str, object] = {
         "model": model,
-        "messages": [message_json(message) for message in request.messages],
+        "messages": [message_json(message, plain_json) for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         "temperature": sampling.temperature,
@@ -37,29 +37,6 @@ def request_body(request: ModelRequest, *, model: str) -> dict[str, object]:
         schema = {"name": "reply", "schema": dict(request.response_schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
-
-
-def message_json(message: Message) -> dict[str, object]:
-    """Render one message. Reasoning goes back too: templates keep it within a tool loop."""
-    body: dict[str, object] = {"role": message.role, "content": message.text}
-    if message.reasoning:
-        body["reasoning_content"] = message.reasoning
-    if message.tool_calls:
-        body["tool_calls"] = [_call_json(call) for call in message.tool_calls]
-    if message.tool_call_id is not None:
-        body["tool_call_id"] = message.tool_call_id
-    if message.name is not None:
-        body["name"] = message.name
-    return body
-
-
-def _call_json(call: ToolCall) -> dict[str, object]:
-    arguments = plain_json(dict(call.arguments))
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": arguments},
-    }
 
 
 # What comes back. A missing key and a null mean the same: servers mix both in one stream. msgspec

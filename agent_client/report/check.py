@@ -29,9 +29,6 @@ MAX_PAGE_CHARS = 200_000
 """More of a page is not searched."""
 MAX_PASSAGE_CHARS = 700
 
-_PRONOUNS = re.compile(
-    r"(?i)\W{0,3}(?:he|she|it|they|his|her|its|their|this|these|there|in|at|on|during|after|the)\b"
-)
 _FOLLOW_ON = re.compile(r"(?i)\W{0,3}(?:he|she|it|they|his|her|its|their|this|these)\b")
 _QUOTATION = re.compile(r"[“\"«「『„]([^“”\"«»「」『』„\n]{1,500})[”\"»」』“]")
 _MONTHS = tokens_of(

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
 
 import anyio
@@ -22,6 +21,7 @@ from agent_client.agent.agent import Agent
 from agent_client.agent.outcome import Outcome
 from agent_client.errors import ConfigError, ModelOverloaded, SeeklingClientError
 from agent_client.events import Emit, Event
+from agent_client.loopback import is_loopback
 from agent_client.service.chat_chunks import Chunks, event_line, whole_reply
 from agent_client.service.chat_request import Asked, ChatRequest, UnusableRequest, read_messages
 from agent_client.service.recording import Recording, no_recording
@@ -36,7 +36,6 @@ KEEP_ALIVE_SECONDS = 15.0
 RETRY_SECONDS = 10
 
 _PORT = re.compile(r":\d{1,5}$")
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 logger = logging.getLogger(__name__)
 
@@ -76,16 +75,6 @@ class ChatApp:
     async def stop(self) -> None:
         """Cancel what is under way, and wait until each model has been told to stop."""
         await self._endpoints.stop()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address can only mean this machine."""
-    if host.lower() in _LOOPBACK_NAMES:
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _tell_no_one(_: Event) -> None:

@@ -12,7 +12,8 @@ import pytest
 from agent_client.agent.agent import Agent
 from agent_client.errors import ModelOverloaded, ModelUnreachable
 from agent_client.events import Event, Finished
-from agent_client.service.chat_api import ChatApp, is_loopback
+from agent_client.loopback import is_loopback
+from agent_client.service.chat_api import ChatApp
 from tests.support.agents import URL, StepModel, recording_into, scripted_agent
 from tests.support.serving import serving
 

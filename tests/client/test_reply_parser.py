@@ -13,7 +13,6 @@ from agent_client.model.reply_parser import (
     ReplyParser,
     ServedCall,
     dropped_call,
-    split_reasoning,
 )
 
 TOOLS = (
@@ -76,7 +75,10 @@ def _parsed(text: str, finish_reason: str = "stop", *served: ServedCall) -> Pars
     ],
 )
 def test_reasoning_is_told_from_text(raw: str, expected: Piece) -> None:
-    assert split_reasoning(raw) == expected
+    parser = ReplyParser()
+    parser.feed(raw)
+    parsed = parser.finish("stop")
+    assert Piece(parsed.reasoning, parsed.text) == expected
 
 
 def test_a_tag_of_reasoning_inside_of_a_call_is_data() -> None:

@@ -12,6 +12,8 @@ from agent_client.conversation import (
     Usage,
 )
 from agent_client.model import wire
+from agent_client.model.chat_template import message_json
+from agent_client.model.json_text import plain_json
 from agent_client.model.refusals import WireError, read_error
 
 TOOLS = (
@@ -79,8 +81,10 @@ def test_tools_schema_and_seed_are_sent_when_given() -> None:
 
 def test_a_tool_turn_is_rendered_as_servers_expect_it() -> None:
     call = ToolCall("c1", "web_search", {"query": "café"})
-    asked = wire.message_json(Message("assistant", "", "hm", (call,)))
-    answered = wire.message_json(Message("tool", "res", tool_call_id="c1", name="web_search"))
+    asked = message_json(Message("assistant", "", "hm", (call,)), plain_json)
+    answered = message_json(
+        Message("tool", "res", tool_call_id="c1", name="web_search"), plain_json
+    )
     function = {"name": "web_search", "arguments": '{"query": "café"}'}
     assert asked == {
         "role": "assistant",
