@@ -16,6 +16,11 @@ SeeklingClientError
 ├── ToolServerError             the link to the MCP server is broken
 ├── SessionError                a stored session is not there or cannot be read or written
 ├── ReportError                 no report could be written from what was found
+├── DatasetError                a dataset is not there or not what it should be -> exit 2
+├── EvaluationError             an evaluation cannot begin, go on or be read
+│   ├── RunMismatch             it would not be the same run any more       -> exit 2
+│   ├── RunInUse                another process writes its directory        -> exit 4
+│   └── StorageFailed           its directory takes nothing more            -> exit 3
 └── EngineError                 a local engine did not start or died
 ```
 
@@ -154,6 +159,45 @@ class SessionError(SeeklingClientError):
 
 class ReportError(SeeklingClientError):
     """There is nothing to write a report from: no page could be read."""
+
+
+class DatasetError(SeeklingClientError):
+    """A dataset does not exist, cannot be read, or lacks what makes it a set of questions."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class EvaluationError(SeeklingClientError):
+    """An evaluation cannot begin, go on, be graded, compared or exported."""
+
+
+class RunMismatch(EvaluationError):
+    """What is asked for differs from what the run's directory holds: another model, say."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class RunInUse(EvaluationError):
+    """Another process writes the run's directory.
+
+    Attributes:
+        pid: its process id, or 0 where it is not known.
+    """
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, message: str, *, pid: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.pid = pid
+
+
+class StorageFailed(EvaluationError):
+    """The run's directory takes nothing more: the disk is full, read-only or gone.
+
+    What was stored before is whole; `seekling eval resume` goes on.
+    """
+
+    exit_code: ClassVar[int] = 3
 
 
 class EngineError(SeeklingClientError):

@@ -1,7 +1,8 @@
 """`Agent`: the loop bound to a model, tools and a profile. The library's front door."""
 
+import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -37,6 +38,9 @@ class Agent:
     """What the model costs; None counts no money."""
     writer: ModelClient | None = None
     """The model for free text, such as reports: the same one without any guidance."""
+    clock: Callable[[], float] = time.monotonic
+    """Monotonic seconds, by which a run's time is counted. A run that goes on after a crash has one
+    that knows the time before it."""
     _digest: str = field(init=False, repr=False, compare=False)
     """The profile's: to work it out takes as long as a tenth of a turn."""
 
@@ -110,6 +114,7 @@ class Agent:
             prices=self.prices,
             emit=emit,
             run_id=run_id,
+            clock=self.clock,
         )
         reason: StopReason
         error: Exception | None = None

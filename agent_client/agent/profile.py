@@ -119,6 +119,9 @@ class Profile:
     replies: ReplyPolicy = ReplyPolicy()
     rules: ResearchRules = ResearchRules()
     history: HistoryPolicy = HistoryPolicy()
+    resume: Literal["turn", "question"] = "turn"
+    """Where an evaluation goes on that was cut off in the middle of a question: behind the last
+    whole turn, or at the question's beginning, for protocols that allow no gap in a run."""
     overrides: tuple[str, ...] = ()
     """Settings that were changed for this run, such as `limits.turns=5`; they are in the digest
     by their effect."""

@@ -105,6 +105,7 @@ def _read(path: Path, name: str) -> Profile:
         replies=_overlaid(base.replies, read.replies.given()),
         rules=_overlaid(base.rules, read.rules.given()),
         history=_overlaid(base.history, read.history.given()),
+        resume=read.resume or base.resume,
     )
 
 

@@ -122,3 +122,5 @@ class ProfileFile(Section):
     replies: RepliesSection = RepliesSection()
     rules: RulesSection = RulesSection()
     history: HistorySection = HistorySection()
+    resume: Literal["turn", "question"] | None = None
+    """Where an evaluation that was cut off goes on: behind the last turn, or at the beginning."""
