@@ -39,7 +39,7 @@ from agent_client.model_choice import (
     choose_model,
     looks_like_url,
 )
-from agent_client.ports import ModelClient
+from agent_client.ports import ModelClient, Toolbox
 from agent_client.profiles import load_profile, with_overrides
 from agent_client.profiles.sections import LimitsSection
 from agent_client.service.recording import Recording, no_recording
@@ -78,14 +78,11 @@ async def open_agent(config: ClientConfig, *, tell: Tell = _tell_no_one) -> Asyn
         ToolServerError: the MCP server does not start.
     """
     profile = chosen_profile(config)
-    async with _opened(config, tell) as model, open_tools(config, tell=tell) as tools:
-        yield Agent(
-            model=_guided(model, config),
-            tools=tools,
-            profile=profile,
-            prices=_prices(config),
-            writer=model.client,
-        )
+    async with (
+        open_found_model(config, tell=tell) as model,
+        open_tools(config, tell=tell) as tools,
+    ):
+        yield new_agent(config, profile, model, tools)
 
 
 @asynccontextmanager
@@ -96,8 +93,19 @@ async def open_model(
 
     Raises what `open_agent` raises for a model.
     """
-    async with _opened(config, tell) as model:
+    async with open_found_model(config, tell=tell) as model:
         yield model.client
+
+
+def new_agent(config: ClientConfig, profile: Profile, model: "FoundModel", tools: Toolbox) -> Agent:
+    """The agent of these settings, on a model and tools that are open."""
+    return Agent(
+        model=_guided(model, config),
+        tools=tools,
+        profile=profile,
+        prices=_prices(config),
+        writer=model.client,
+    )
 
 
 @asynccontextmanager
@@ -166,14 +174,40 @@ def _wants_proxy(config: ClientConfig) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _OpenedModel:
+class FoundModel:
+    """A model that is open, and what is known of it."""
+
     client: ModelClient
     guidance: str
     """How it is led unless the settings say otherwise."""
+    wire: str
+    """`embedded`, `chat` or `raw`."""
+    endpoints: tuple[ServerFacts, ...] = ()
+    """Empty for the embedded engine."""
+
+
+Around = Callable[[str, ModelClient], ModelClient]
+"""Puts something around the client of one endpoint, whose address it is given."""
+
+
+def _as_it_is(_: str, client: ModelClient) -> ModelClient:
+    return client
 
 
 @asynccontextmanager
-async def _opened(config: ClientConfig, tell: Tell) -> AsyncGenerator[_OpenedModel]:
+async def open_found_model(
+    config: ClientConfig, *, tell: Tell = _tell_no_one, around: Around = _as_it_is
+) -> AsyncGenerator[FoundModel]:
+    """Find or start the model, as it is, with what is known of it.
+
+    Args:
+        config: the settings.
+        tell: told what is being set up.
+        around: puts something around the client of each endpoint, below what several have in
+            common.
+
+    Raises what `open_agent` raises for a model.
+    """
     async with open_http(config) as http, LeanHttp() as lean:
         choice = await choose_model(config, http)
         if isinstance(choice, LocalFile):
@@ -188,7 +222,7 @@ async def _opened(config: ClientConfig, tell: Tell) -> AsyncGenerator[_OpenedMod
                 model = ChatCompletions(
                     endpoint=endpoint, model=choice.name, context_tokens=engine.context_tokens
                 )
-                yield _OpenedModel(model, choice.guidance)
+                yield FoundModel(around(base_url, model), choice.guidance, "embedded")
             return
         transport = HttpxTransport(http) if _has_proxy(config) else lean
         # Another endpoint can take over sooner than a dead one comes back.
@@ -213,8 +247,12 @@ async def _opened(config: ClientConfig, tell: Tell) -> AsyncGenerator[_OpenedMod
             at = f"{facts.server} at " if facts.server else ""
             wire = ", raw" if isinstance(client, RawCompletions) else ""
             tell(f"model: {facts.model} ({at}{facts.base_url}{wire})")
+        wire = "raw" if any(isinstance(it, RawCompletions) for it in clients.values()) else "chat"
+        clients = {address: around(address, client) for address, client in clients.items()}
         (first, *others) = clients.values()
-        yield _OpenedModel(EndpointPool(clients) if others else first, guidance="none")
+        yield FoundModel(
+            EndpointPool(clients) if others else first, guidance="none", wire=wire, endpoints=choice
+        )
 
 
 def _has_proxy(config: ClientConfig) -> bool:
@@ -268,7 +306,7 @@ def _raw_template(facts: ServerFacts, config: ClientConfig) -> ChatTemplate | No
         return None
 
 
-def _guided(model: _OpenedModel, config: ClientConfig) -> ModelClient:
+def _guided(model: FoundModel, config: ClientConfig) -> ModelClient:
     mode = model.guidance if config.guidance == "auto" else config.guidance
     if mode == "none":
         return model.client

@@ -23,7 +23,10 @@ ENV_PREFIX = "SEEKLING_"
 SERVER_ENV_PREFIX = "SEEKLING_MCP_"
 """Settings of our MCP server, which reads them itself."""
 FILE_NAME = "client.toml"
-SECRETS = {"api_key": ("SEEKLING_API_KEY", "OPENAI_API_KEY")}
+SECRETS = {
+    "api_key": ("SEEKLING_API_KEY", "OPENAI_API_KEY"),
+    "judge_api_key": ("SEEKLING_JUDGE_API_KEY", "OPENAI_API_KEY"),
+}
 """Secret fields and the environment variables each is read from, the first one set wins."""
 FOREIGN_ENV = {"model": "OPENAI_BASE_URL"}
 """Variables of others that mean the same; our own come first."""
@@ -43,6 +46,14 @@ class PricesConfig(Section):
     cached_prompt: Annotated[float, Field(ge=0)] | None = None
     """Tokens from the prefix cache; unset, they cost the same."""
     completion: Annotated[float, Field(ge=0)] = 0.0
+
+
+class JudgeConfig(Section):
+    """The model that grades answers in evaluations, where a grader needs one."""
+
+    model: str = ""
+    """Its endpoint, as `model` of the settings themselves."""
+    model_name: str = ""
 
 
 class EngineConfig(Section):
@@ -71,6 +82,8 @@ class ClientConfig(Section):
     model."""
     api_key: SecretStr | None = None
     """Environment only: SEEKLING_API_KEY or OPENAI_API_KEY."""
+    judge_api_key: SecretStr | None = None
+    """Environment only: SEEKLING_JUDGE_API_KEY or OPENAI_API_KEY."""
     guidance: Literal["auto", "none", "schema", "staged"] = "auto"
     """How a model that does not call tools on its own is led; `auto`: embedded models only."""
     max_hops: Annotated[int, Field(ge=1, le=10)] = 3
@@ -96,6 +109,7 @@ class ClientConfig(Section):
     """What is changed of the profile's sampling."""
     limits: LimitsConfig = LimitsConfig()
     prices: PricesConfig = PricesConfig()
+    judge: JudgeConfig = JudgeConfig()
     engine: EngineConfig = EngineConfig()
 
 
