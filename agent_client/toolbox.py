@@ -145,7 +145,7 @@ class McpToolbox:
                 return _tool_result(call, result)
             connection.close()
         text = "Error: the tool server was lost twice in this call. Try something else."
-        return ToolResult(call.id, call.name, text, is_error=True)
+        return ToolResult(call.id, call.name, text, is_error=True, meta=_failure("unavailable"))
 
     @property
     def _name(self) -> str:
@@ -164,6 +164,7 @@ class McpToolbox:
             call.name,
             f"Error: no result within {self._call_seconds:g} s. Try something else.",
             is_error=True,
+            meta=_failure("timeout"),
         )
 
     async def _connected(self) -> "_Connection":
@@ -309,6 +310,11 @@ def _tool_result(call: ToolCall, result: CallToolResult) -> ToolResult:
         text = f"Error: {text}"
     meta = cast(Mapping[str, object], result.meta or {})
     return ToolResult(call.id, call.name, text, is_error=bool(result.is_error), meta=meta)
+
+
+def _failure(kind: str) -> Mapping[str, object]:
+    """What our server says of its own failures, of one that it could not say."""
+    return {"seekling/error": {"kind": kind, "retryable": True, "retry_after_seconds": None}}
 
 
 def _leaf(exc: BaseException) -> BaseException:

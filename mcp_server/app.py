@@ -19,7 +19,7 @@ from mcp_server.errors import BadQuery, ConfigError, CorpusError
 from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.search.asking import Policies
 from mcp_server.search.cache import ReplyCache
-from mcp_server.search.domains import read_exclusions
+from mcp_server.search.domains import mirrors_among, read_exclusions
 from mcp_server.search.providers import PROVIDERS, ProviderMaterials
 from mcp_server.search.providers.anserini import Anserini
 from mcp_server.search.providers.index_server import IndexServer
@@ -196,18 +196,21 @@ def _search_service(
         identities={name: _url(name, config) for name in PROVIDERS}
         | {"google": config.google_engine_id},
     )
-    try:
-        excluded = read_exclusions(config.exclude_domains)
-    except BadQuery as exc:
-        raise ConfigError(f"setting 'exclude_domains': {exc}", hint=exc.hint) from exc
     return SearchService(
         providers,
         mode=config.search_mode,
         provider_seconds=config.provider_seconds,
         search_seconds=config.search_seconds,
-        exclude_domains=excluded,
+        exclude_domains=_excluded_domains(config),
         policies=policies,
     )
+
+
+def _excluded_domains(config: ServerConfig) -> tuple[str, ...]:
+    try:
+        return read_exclusions(config.exclude_domains)
+    except BadQuery as exc:
+        raise ConfigError(f"setting 'exclude_domains': {exc}", hint=exc.hint) from exc
 
 
 def _page_reader(config: ServerConfig, api: httpx.AsyncClient) -> PageSource | None:
@@ -263,7 +266,8 @@ async def _open_visits(
         sources=sources,
         reader=reader,
     )
-    return VisitService(parts, limits=limits)
+    exclude = mirrors_among(_excluded_domains(config))
+    return VisitService(parts, limits=limits, exclude=exclude)
 
 
 async def _open_browser(

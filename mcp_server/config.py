@@ -122,7 +122,8 @@ class ServerConfig(BaseModel):
     """Longest time for one search over all providers."""
     exclude_domains: Words = ()
     """Domains, or domains with a path, whose pages no search shows; the word `benchmarks` stands
-    for the shipped list of sites that republish benchmark questions with their answers."""
+    for the shipped list of sites that republish benchmark questions with their answers, which are
+    then not visited either."""
     rate_limits: Words = ()
     """Own limits per provider: `brave=1/s`, `arxiv=20/min`."""
     budgets: Words = ()

@@ -57,6 +57,8 @@ class Answer:
     report: ProviderReport
     hits: Sequence[SearchHit] = ()
     """Clean, within the domains asked for, one a page, best first; may exceed the limit."""
+    left_out: Sequence[str] = ()
+    """The URLs of hits that are not within the domains asked for."""
     error: ProviderError | None = None
     """Why it could not look."""
 
@@ -203,7 +205,13 @@ def _success(
     provider: SearchProvider, query: SearchQuery, question: SearchQuery, got: _Reply
 ) -> Answer:
     wanted = DomainFilter(query.include_domains, query.exclude_domains)
-    hits = [hit for hit in got.reply.hits if wanted.wants(hit.url)]
+    hits: list[SearchHit] = []
+    left_out: list[str] = []
+    for hit in got.reply.hits:
+        if wanted.wants(hit.url):
+            hits.append(hit)
+        else:
+            left_out.append(hit.url)
     if question.page != query.page:
         hits = hits[(query.page - 1) * query.limit :]
     ignored: tuple[Operator, ...] = tuple(
@@ -225,7 +233,7 @@ def _success(
         is_cached=got.is_kept,
         cost_usd=0.0 if got.is_kept else got.reply.cost_usd,
     )
-    return Answer(report=report, hits=hits)
+    return Answer(report=report, hits=hits, left_out=left_out)
 
 
 def _failure(error: ProviderError, outcome: Outcome) -> Answer:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from urllib.parse import unquote
 
 from mcp_server.errors import BadQuery
@@ -14,6 +14,8 @@ MIRRORS_WORD = "benchmarks"
 """Stands among excluded domains for the whole list of `load_mirrors`."""
 
 MAX_ENTRY_CHARS = 500
+MAX_HOST_CHARS = 253
+"""Longest name that exists; of a longer one its end is judged."""
 _MISSPELT = 0.8
 """How alike a word and `MIRRORS_WORD` are, of 1, when the latter is meant."""
 
@@ -25,6 +27,9 @@ _SAME_REPOSITORY = (
     "cdn.jsdelivr.net/gh/",
 )
 """Where else the files of a GitHub repository are served."""
+_SCHEMES = ("http:", "https:")
+_PACKAGED = Path(__file__).with_name("benchmarks")  # in an installed wheel
+_IN_CHECKOUT = Path(__file__).resolve().parents[2] / "configs" / "benchmarks"
 
 
 def read_domain(text: str) -> str:
@@ -74,7 +79,8 @@ def read_exclusions(texts: Iterable[str]) -> tuple[str, ...]:
 @cache
 def load_mirrors() -> tuple[str, ...]:
     """The shipped list of places that republish benchmark questions with their answers."""
-    text = files("mcp_server.search").joinpath("benchmark_mirrors.txt").read_text("utf-8")
+    folder = _PACKAGED if _PACKAGED.is_dir() else _IN_CHECKOUT
+    text = folder.joinpath("mirrors.txt").read_text("utf-8")
     entries: dict[str, None] = {}
     for line in text.splitlines():
         written = line.partition("#")[0].strip()
@@ -88,6 +94,12 @@ def load_mirrors() -> tuple[str, ...]:
     return tuple(entries)
 
 
+def mirrors_among(entries: Iterable[str]) -> tuple[str, ...]:
+    """The shipped list, where excluded domains hold all of it; else nothing."""
+    given = frozenset(entries)
+    return load_mirrors() if given and given.issuperset(load_mirrors()) else ()
+
+
 def is_within(host: str, domain: str) -> bool:
     """Whether a host is the domain or one below it."""
     return host == domain or host.endswith(f".{domain}")
@@ -95,7 +107,11 @@ def is_within(host: str, domain: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DomainFilter:
-    """Which URLs a query wants, by its domains."""
+    """Which URLs a query wants, by its domains.
+
+    What is left out is left out in an archive too, where the address of a page ends in that of its
+    original.
+    """
 
     include: tuple[str, ...] = ()
     """From `read_domain`; empty means all."""
@@ -114,8 +130,9 @@ class DomainFilter:
             return False
         paths = _paths_by_domain(self.exclude)
         return not any(
-            _begins_with(segments, path)
-            for domain in _with_parents(host)
+            _begins_with(inner, path)
+            for name, inner in ((host, segments), *_copied(segments))
+            for domain in _with_parents(name)
             for path in paths.get(domain, ())
         )
 
@@ -144,8 +161,16 @@ def _place_of(url: str) -> tuple[str, tuple[str, ...]] | None:
         return None
     _, _, rest = parsed.href.partition("://")
     path = rest.partition("#")[0].partition("?")[0].partition("/")[2]
-    segments = tuple(unquote(part).lower() for part in path.split("/") if part)
+    segments = tuple(part for part in unquote(path).lower().split("/") if part)
     return parsed.host.rstrip("."), segments
+
+
+def _copied(segments: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The places of which a page is a copy, as archives name them: `/web/2024/https://a.org/b`."""
+    for position, segment in enumerate(segments[:-1]):
+        if segment in _SCHEMES:
+            host = segments[position + 1].rpartition("@")[2].partition(":")[0].rstrip(".")
+            yield host[-MAX_HOST_CHARS:], segments[position + 2 :]
 
 
 @lru_cache(maxsize=16)

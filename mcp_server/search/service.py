@@ -10,6 +10,7 @@ import anyio
 from mcp_server.errors import NoProviderAnswered
 from mcp_server.search.asking import HELD_OPERATORS, Answer, Asker, Policies
 from mcp_server.search.breaker import Breakers
+from mcp_server.search.domains import DomainFilter, mirrors_among
 from mcp_server.search.merge import Ranking, fuse
 from mcp_server.search.rate_limit import RateLimits
 from mcp_server.search.types import (
@@ -68,6 +69,7 @@ class SearchService:
         self._mode = mode
         self._search_seconds = search_seconds
         self._exclude_domains = tuple(exclude_domains)
+        self._mirrors = DomainFilter(exclude=mirrors_among(exclude_domains))
         self._clock = clock
         policies = policies or Policies(
             rates=RateLimits(clock=clock), breakers=Breakers(clock=clock)
@@ -88,7 +90,10 @@ class SearchService:
             answers = await self._ask_all(query, deadline)
         else:
             answers = await self._ask_in_order(query, deadline)
-        return _results(query, answers)
+        results = _results(query, answers)
+        left_out = {url for answer in answers for url in answer.left_out}
+        mirrors = sum(not self._mirrors.wants(url) for url in left_out)
+        return replace(results, excluded_mirrors=mirrors) if mirrors else results
 
     async def _ask_in_order(self, query: SearchQuery, deadline: float) -> list[Answer]:
         answers: list[Answer] = []

@@ -121,6 +121,8 @@ class SearchResults:
     """What the reader should know, such as an operator that nobody could apply."""
     page: int = 1
     """The page that was asked for."""
+    excluded_mirrors: int = 0
+    """Hits that providers gave and that are left out as mirrors of benchmarks."""
 
 
 class SearchProvider(Protocol):

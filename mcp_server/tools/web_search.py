@@ -17,6 +17,7 @@ from mcp_server.search.types import (
 )
 from mcp_server.tools import render
 from mcp_server.tools.arguments import whole_number
+from mcp_server.tools.result_meta import ERROR_META, SEARCH_META, failure_meta, search_meta
 
 DESCRIPTION = (
     "Search the web for information. Returns results with URL, title and preview; open the"
@@ -136,8 +137,13 @@ async def web_search(
     except SeeklingServerError as exc:
         # Not a ToolError: the SDK would put words of its own before it.
         text = render.failure_text(exc)
-        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        return CallToolResult(
+            content=[TextContent(type="text", text=text)],
+            is_error=True,
+            _meta={ERROR_META: failure_meta(exc)},
+        )
     return CallToolResult(
         content=[TextContent(type="text", text=render.results_text(results))],
         structured_content=structured(results).model_dump(mode="json"),
+        _meta={SEARCH_META: search_meta(results)},
     )

@@ -7,7 +7,7 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from mcp_server.clean import clean_line
-from mcp_server.errors import SeeklingServerError
+from mcp_server.errors import BadQuery, SeeklingServerError
 from mcp_server.tools import render
 from mcp_server.tools.arguments import (
     one_or_several,
@@ -15,6 +15,7 @@ from mcp_server.tools.arguments import (
     optional_text,
     whole_number,
 )
+from mcp_server.tools.result_meta import ERROR_META, ERRORS_META, failure_meta, failures_meta
 from mcp_server.visit.reading.excerpt import Excerpt, Wanted
 from mcp_server.visit.service import VisitService
 from mcp_server.visit.types import DEFAULT_MAX_CHARS, MAX_MAX_CHARS, Page
@@ -83,7 +84,8 @@ async def web_visit(
     """
     listed = _each_once(split_urls(urls))
     if len(listed) > MAX_URLS:
-        return _failure(f"{len(listed)} URLs in one call: ask for at most {MAX_URLS} at a time.")
+        text = f"{len(listed)} URLs in one call: ask for at most {MAX_URLS} at a time."
+        return _failure(text, {ERROR_META: failure_meta(BadQuery(text))})
     wanted = _shared(wanted, len(listed))
     outcomes: list[tuple[Page, Excerpt] | SeeklingServerError] = [
         SeeklingServerError("the page was not read")
@@ -126,9 +128,14 @@ def _result(
     *,
     links: bool,
 ) -> CallToolResult:
-    failures = [outcome for outcome in outcomes if isinstance(outcome, SeeklingServerError)]
-    if len(failures) == len(outcomes) == 1:
-        return _failure(render.failure_text(failures[0]))
+    failed = [
+        (url, outcome)
+        for url, outcome in zip(urls, outcomes, strict=True)
+        if isinstance(outcome, SeeklingServerError)
+    ]
+    if len(failed) == len(outcomes) == 1:
+        error = failed[0][1]
+        return _failure(render.failure_text(error), {ERROR_META: failure_meta(error)})
     blocks: list[str] = []
     pages: list[dict[str, object]] = []
     mark = render.new_mark()
@@ -143,14 +150,19 @@ def _result(
     if len(blocks) > 1:
         blocks = [f"Page {n} of {len(blocks)}\n{block}" for n, block in enumerate(blocks, 1)]
     text = "\n\n".join(blocks)
+    meta: dict[str, object] = {ERRORS_META: failures_meta(failed)} if failed else {}
     if not pages:
-        return _failure(text)
-    return CallToolResult(content=[TextContent(type="text", text=text)], _meta={PAGES_META: pages})
+        # Of several failures the one tells for all with which the same call can succeed later.
+        first = next((error for _, error in failed if error.retryable), failed[0][1])
+        return _failure(text, {ERROR_META: failure_meta(first), **meta})
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], _meta={PAGES_META: pages, **meta}
+    )
 
 
-def _failure(text: str) -> CallToolResult:
+def _failure(text: str, meta: dict[str, object]) -> CallToolResult:
     # Not a ToolError: the SDK would put words of its own before it.
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True, _meta=meta)
 
 
 def _meta(page: Page, excerpt: Excerpt) -> dict[str, object]:

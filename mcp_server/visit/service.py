@@ -18,6 +18,7 @@ from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.visit.admission import VisitSlots
 from mcp_server.visit.browser.browser import Browser
 from mcp_server.visit.cache.page_cache import PageCache, cache_key
+from mcp_server.visit.exclusions import Exclusions
 from mcp_server.visit.fetching.fetch import FetchLimits, fetch
 from mcp_server.visit.guard import Policy, check_url
 from mcp_server.visit.media_type import is_text, sniff
@@ -74,9 +75,23 @@ class VisitService:
     fetches it again nor shows another version of it. Failures are not kept.
     """
 
-    def __init__(self, parts: VisitParts, *, limits: FetchLimits | None = None) -> None:
+    def __init__(
+        self,
+        parts: VisitParts,
+        *,
+        limits: FetchLimits | None = None,
+        exclude: Sequence[str] = (),
+    ) -> None:
+        """Put the service together.
+
+        Args:
+            parts: its collaborators.
+            limits: of one visit.
+            exclude: domains that stay shut, from `mirrors_among`; also behind redirects.
+        """
         self._parts = parts
         self._limits = limits or FetchLimits()
+        self._exclusions = Exclusions(exclude)
 
     @property
     def robots(self) -> Robots | None:
@@ -90,14 +105,16 @@ class VisitService:
             url: a URL of the web, or of a document in one of the sources.
 
         Raises:
-            BlockedUrl: the URL may not be visited.
+            BlockedUrl: the URL may not be visited, or leads to one that may not.
             FetchError: the page could not be downloaded, or no source has it.
             UnsupportedMediaType: the page is not text.
             ExtractionError: the page has no text that can be read.
             CorpusError: a source cannot be read.
         """
-        found = await self._from_sources(url)
-        return found or await self._from_web(url)
+        page = await self._from_sources(url) or await self._from_web(url)
+        # Once more: it may come from a shared cache, a reader or a browser.
+        self._exclusions.check(page.final_url)
+        return page
 
     async def read(self, url: str, wanted: Wanted) -> tuple[Page, Excerpt]:
         """Read a page and take from it what is wanted.
@@ -144,12 +161,14 @@ class VisitService:
                     return page
         if is_local:
             hint = "use a URL from the search results, or search again"
-            raise FetchError(url, "no such document in the local index", hint=hint)
+            reason = "no such document in the local index"
+            raise FetchError(url, reason, status=HTTPStatus.NOT_FOUND, hint=hint)
         return None
 
     async def _from_web(self, url: str) -> Page:
         cache = self._parts.cache
         target = check_url(url, self._parts.policy)
+        self._exclusions.check(str(target))
         key = self._cache_key(target)
         cached = await cache.get(key)
         if cached is not None and cache.is_fresh(cached):
@@ -208,8 +227,14 @@ class VisitService:
                 policy=self._parts.policy,
                 limits=self._limits,
                 validators=validators,
-                permit=self._parts.robots.check if self._parts.robots else None,
+                permit=self._permit,
             )
+
+    async def _permit(self, target: httpx.URL) -> None:
+        """Asked before each hop of a fetch."""
+        self._exclusions.check(str(target))
+        if self._parts.robots is not None:
+            await self._parts.robots.check(target)
 
     @asynccontextmanager
     async def _turn(self, target: httpx.URL) -> AsyncGenerator[None]:

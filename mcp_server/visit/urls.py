@@ -73,7 +73,9 @@ _WORDS_PARAMETER = re.compile(
     re.IGNORECASE,
 )
 
-_NEXT_URL = re.compile(r"(?<![\s,;])[\s,;]++(?=[<\"'(\[*`“‘«]{0,3}https?:/)", re.IGNORECASE)
+_NEXT_URL = re.compile(
+    r"(?<![\s,;])[\s,;]++(?=[<\"'(\[*`“‘«]{0,3}(?:https?:/|corpus://))", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

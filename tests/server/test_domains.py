@@ -1,15 +1,19 @@
 """Domains as people write them, and which URLs lie within."""
 
+import time
+
 import pytest
 
 from mcp_server.errors import BadQuery
 from mcp_server.search.domains import (
     DomainFilter,
     load_mirrors,
+    mirrors_among,
     read_domain,
     read_exclusion,
     read_exclusions,
 )
+from tests.support.mirror_cases import HONEST, MIRRORS
 
 
 @pytest.mark.parametrize(
@@ -90,41 +94,30 @@ def test_without_a_filter_everything_is_wanted() -> None:
     assert DomainFilter().wants("no url at all")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://huggingface.co/datasets/basicv8vc/SimpleQA",
-        "https://huggingface.co/spaces/x/frames",
-        "https://datasets-server.huggingface.co/rows?dataset=google/frames-benchmark",
-        "https://hf-mirror.com/datasets/vtllms/sealqa",
-        "https://github.com/openai/simple-evals",
-        "https://raw.githubusercontent.com/somebody/Simple-Evals/main/simpleqa.csv",
-        "https://cdn.jsdelivr.net/gh/StonyBrookNLP/musique/data/dev.jsonl",
-        "https://github.com/hotpotqa/hotpot/blob/master/README.md",
-        "https://raw.githubusercontent.com/ofirpress/self-ask/main/bamboogle.csv",
-        "https://www.kaggle.com/datasets/x/hotpotqa",
-        "https://www.modelscope.cn/datasets/x",
-        "https://openaipublic.blob.core.windows.net/simple-evals/simple_qa_test_set.csv",
-    ],
-)
+@pytest.mark.parametrize("url", MIRRORS)
 def test_copies_of_benchmarks_are_on_the_shipped_list(url: str) -> None:
     assert not DomainFilter(exclude=load_mirrors()).wants(url)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://en.wikipedia.org/wiki/HotpotQA",
-        "https://arxiv.org/abs/2411.04368",
-        "https://huggingface.co/blog/x",
-        "https://huggingface.co/openai/whisper",
-        "https://github.com/python/cpython",
-        "https://raw.githubusercontent.com/python/cpython/main/README.rst",
-        "https://www.kaggle.com/competitions/titanic",
-    ],
-)
+@pytest.mark.parametrize("url", HONEST)
 def test_honest_sources_are_not_on_the_shipped_list(url: str) -> None:
     assert DomainFilter(exclude=load_mirrors()).wants(url)
+
+
+def test_an_excluded_page_is_excluded_in_an_archive_too() -> None:
+    exclude = DomainFilter(exclude=("example.org",))
+    assert not exclude.wants("https://web.archive.org/web/2024/https://www.example.org/a")
+    assert exclude.wants("https://who.example/is/example.org")
+    hostile = "https://a.example" + "/http:" * 700 + "/" + "a." * 1_500
+    started = time.process_time()
+    assert exclude.wants(hostile)
+    assert time.process_time() - started < 0.2
+
+
+def test_the_shipped_list_is_told_from_what_else_is_excluded() -> None:
+    assert mirrors_among(read_exclusions(["a.org", "benchmarks"])) == load_mirrors()
+    assert mirrors_among(read_exclusions(["a.org", "data.world"])) == ()
+    assert mirrors_among(()) == ()
 
 
 def test_the_word_benchmarks_stands_for_the_list_and_repeats_go() -> None:

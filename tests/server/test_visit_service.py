@@ -11,6 +11,7 @@ from mcp_server.errors import BlockedUrl, ExtractionError, FetchError, Unsupport
 from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.visit.admission import VisitSlots
 from mcp_server.visit.cache.page_cache import PageCache
+from mcp_server.visit.exclusions import ExcludedUrl
 from mcp_server.visit.fetching.fetch import FetchLimits, fetch
 from mcp_server.visit.fetching.transport import build_page_client
 from mcp_server.visit.guard import Policy
@@ -50,6 +51,7 @@ async def visiting(
     respects_robots: bool = False,
     slots: VisitSlots | None = None,
     limits: FetchLimits | None = None,
+    exclude: tuple[str, ...] = (),
 ) -> AsyncGenerator[tuple[VisitService, FakeWeb]]:
     with anyio.fail_after(8):
         async with serve(routes) as web:
@@ -72,7 +74,7 @@ async def visiting(
                     robots=Robots(fetch_robots) if respects_robots else None,
                     sources=[shelf] if shelf else [],
                 )
-                yield VisitService(parts, limits=limits), web
+                yield VisitService(parts, limits=limits, exclude=exclude), web
 
 
 async def test_a_page_is_fetched_read_and_cleaned() -> None:
@@ -224,6 +226,25 @@ async def test_a_document_that_no_source_has_is_not_looked_for_on_the_web() -> N
         with pytest.raises(FetchError, match="no such document in the local index"):
             await service.page("corpus://demo/2")
         assert web.requests == []
+
+
+async def test_an_excluded_page_is_not_opened_also_behind_a_redirect() -> None:
+    routes = {"/": redirect("/a"), "/a": redirect("/rows/1"), "/rows/1": reply("secret")}
+    async with visiting(routes, exclude=("127.0.0.1/rows",)) as (service, web):
+        for path in ("/rows/1", "/ROWS/x", "/", "/copy/http://127.0.0.1/rows/1"):
+            with pytest.raises(ExcludedUrl, match="excluded here"):
+                await service.page(web.url(path))
+        with pytest.raises(ExcludedUrl):
+            await service.source(web.url("/rows/1"))
+    assert web.paths == ["/", "/a"], "what is excluded is never asked for"
+
+
+async def test_an_excluded_page_is_not_shown_from_a_source() -> None:
+    shelf = Shelf("https://a.example/rows/1", "https://a.example/b")
+    async with visiting({}, shelf=shelf, exclude=("a.example/rows",)) as (service, _):
+        with pytest.raises(ExcludedUrl):
+            await service.page("https://a.example/rows/1")
+        assert (await service.page("https://a.example/b")).text == "local"
 
 
 @pytest.mark.parametrize("url", ["http://10.0.0.1/", "javascript:alert(1)", "", "not a url"])
