@@ -110,14 +110,22 @@ def new_agent(config: ClientConfig, profile: Profile, model: "FoundModel", tools
 
 @asynccontextmanager
 async def open_tools(
-    config: ClientConfig, *, tell: Tell = _tell_no_one
+    config: ClientConfig,
+    *,
+    tell: Tell = _tell_no_one,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[McpToolbox]:
     """Start or connect to the tool server alone.
+
+    Args:
+        config: the settings.
+        tell: told what is being set up.
+        environ: of a server that we start; ours by default.
 
     Raises:
         ToolServerError: it does not start.
     """
-    target = tool_server_target(config, os.environ)
+    target = tool_server_target(config, os.environ if environ is None else environ)
     tell(f"tools: {target}")
     async with McpToolbox.open(target, call_seconds=config.limits.tool_seconds) as tools:
         yield tools

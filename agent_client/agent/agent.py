@@ -92,13 +92,12 @@ class Agent:
         if len(question) > MAX_QUESTION_CHARS:
             raise ConfigError(f"the question is longer than {MAX_QUESTION_CHARS:,} characters")
         run_id = run_id or uuid.uuid4().hex
-        digest = self._digest
         emit(
             QuestionAsked(
                 question=question,
                 run_id=run_id,
                 profile=self.profile.name,
-                profile_digest=digest,
+                profile_digest=self._digest,
                 model=self.model.name,
             )
         )
@@ -124,7 +123,7 @@ class Agent:
             reason, text, error = "model_error", "", exc
         except ToolServerError as exc:
             reason, text, error = "tool_error", "", exc
-        outcome = self._outcome(run, question, reason, text, error, run_id, digest)
+        outcome = self._outcome(run, question, reason, text, error, run_id)
         emit(Finished(outcome=outcome))
         return outcome
 
@@ -196,7 +195,6 @@ class Agent:
         text: str,
         error: Exception | None,
         run_id: str,
-        digest: str,
     ) -> Outcome:
         pages = run.research.pages
         cited = cite(text, pages, run.research.by_key)
@@ -217,6 +215,6 @@ class Agent:
             cost_usd=tally.cost_usd if self.prices else None,
             run_id=run_id,
             profile=self.profile.name,
-            profile_digest=digest,
+            profile_digest=self._digest,
             error=error,
         )

@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING
 from agent_client.cli.options import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Protocol
 
-    AddCommand = Callable[..., argparse.ArgumentParser]
+    class AddCommand(Protocol):
+        """Adds one subcommand to the grammar."""
+
+        def __call__(
+            self, name: str, help_text: str, usage: str | None = None
+        ) -> argparse.ArgumentParser:
+            """Name, what it does in a few words, and how it is called."""
+            ...
+
 
 _PURPOSE = """Run the shipped agent on questions with known answers.
 
@@ -40,13 +48,13 @@ def add_parser(
         dest="eval_command", metavar="COMMAND", required=True, parser_class=type(group)
     )
 
-    def add(name: str, help_text: str, **more: object) -> argparse.ArgumentParser:
+    def add(name: str, help_text: str, usage: str | None = None) -> argparse.ArgumentParser:
         return commands.add_parser(
             name,
             help=help_text,
+            description=f"{help_text[0].upper()}{help_text[1:]}.",
+            usage=usage,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            **{"description": f"{help_text[0].upper()}{help_text[1:]}."} | more,
         )
 
     _add_run(add)
@@ -228,12 +236,16 @@ def _add_table(add: "AddCommand") -> None:
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="as json")
     parser.add_argument("--grader", metavar="NAME", help="by another grader than the run's first")
     parser.add_argument(
-        "--by", metavar="FIELD", help="also by a field of the dataset, such as hops"
+        "--by",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="also by a field of the dataset, such as hops",
     )
     parser.add_argument(
         "--shape",
-        choices=("rows", "card"),
-        default="rows",
+        choices=("runs", "card"),
+        default="runs",
         help="a row per run, or a model card's: a row per model, a column per dataset",
     )
 
@@ -265,8 +277,9 @@ def _add_export(add: "AddCommand") -> None:
     parser.add_argument(
         "-o",
         "--out",
+        required=True,
         metavar="FILE",
-        help="where to (.jsonl or .parquet; .eval of inspect); without it JSON lines on stdout",
+        help="a new file: .jsonl or .parquet; of the format inspect .eval",
     )
     parser.add_argument("--tokenizer", metavar="FOLDER", help="of the model, for token ids")
     parser.add_argument(

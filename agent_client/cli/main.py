@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from agent_client.cli.ending import ended_by, signals_interrupt
 
 PROGRAM = "seekling"
-COMMANDS = ("ask", "chat", "report", "sessions", "serve", "mcp", "engine", "doctor")
+COMMANDS = ("ask", "chat", "report", "eval", "sessions", "serve", "mcp", "engine", "doctor")
 EPILOG = """examples:
   seekling "Which river flows through the city where Marie Curie was born?"
   seekling ask --model http://127.0.0.1:30000/v1 "…"     a model served by SGLang

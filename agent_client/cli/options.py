@@ -4,6 +4,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent_client.config import ClientConfig
 
 # Flag, setting, metavar, help. The settings are explained in `agent_client.config`.
@@ -40,8 +42,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_config(options: argparse.Namespace) -> "ClientConfig":
+def load_config(
+    options: argparse.Namespace, more: "Mapping[str, object] | None" = None
+) -> "ClientConfig":
     """Resolve the settings of a command and configure the logs.
+
+    Args:
+        options: with the flags that the command has.
+        more: settings from elsewhere; the flags win over them.
 
     Raises:
         ConfigError: a setting is unknown or malformed.
@@ -51,8 +59,10 @@ def load_config(options: argparse.Namespace) -> "ClientConfig":
     from agent_client.config import load
     from agent_client.log import configure_logging
 
-    flags = {setting: getattr(options, setting) for _, setting, _, _ in SETTINGS}
-    flags["save"] = getattr(options, "save", None)
-    config = load(file=Path(options.config) if options.config else None, flags=flags)
+    names = [*(setting for _, setting, _, _ in SETTINGS), "save"]
+    given = {name: getattr(options, name, None) for name in names}
+    flags = dict(more or {}) | {name: value for name, value in given.items() if value is not None}
+    file = getattr(options, "config", None)
+    config = load(file=Path(file) if file else None, flags=flags)
     configure_logging(config.log_level)
     return config

@@ -1,0 +1,1 @@
+"""The web as an agent under evaluation meets it: recorded, replayed, kept free of mirrors."""
