@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-random lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-random lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ test-sglang: setup-dev model index ## ask a real SGLang through our client, with
 	@$(BIN)/python -m pytest -s tests/sglang/real_sglang.py \
 	  || $(BIN)/python -m pytest -s --last-failed tests/sglang/real_sglang.py
 
+# Apart, because it brings 56 packages that nothing else here needs.
+test-inspect: setup-dev ## open our logs with the real inspect_ai
+	@test -x .venv-inspect/bin/inspect || { $(PYTHON) -m venv .venv-inspect && \
+	  .venv-inspect/bin/python -m pip --disable-pip-version-check install --quiet inspect_ai==0.3.285; }
+	@$(BIN)/python -m pytest -s tests/inspect/real_inspect.py
+
 # Apart, because what it finds depends on chance and it takes minutes.
 test-random: setup-dev ## look for counterexamples to the property tests with new random inputs
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --hypothesis-profile random $$(grep -rl '^@given' tests)
@@ -91,10 +97,10 @@ check: lint types test ## everything CI runs
 
 lock: setup-dev ## resolve the dependencies again
 	@$(PIP) install --quiet uv
-	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra office --extra corpus --extra browser --extra semantic --extra dev -c requirements.lock"; do \
+	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra office --extra corpus --extra browser --extra semantic --extra eval --extra dev -c requirements.lock"; do \
 	  set -- $$f; out=$$1; shift; \
 	  $(BIN)/uv pip compile pyproject.toml $$@ --upgrade --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-header --quiet --output-file $$out; done
 
 clean: ## remove .venv and caches; keeps the downloaded model
-	rm -rf $(VENV) .venv-sglang .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
+	rm -rf $(VENV) .venv-sglang .venv-inspect .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
