@@ -41,11 +41,13 @@ class Agent:
     clock: Callable[[], float] = time.monotonic
     """Monotonic seconds, by which a run's time is counted. A run that goes on after a crash has one
     that knows the time before it."""
-    _digest: str = field(init=False, repr=False, compare=False)
-    """The profile's: to work it out takes as long as a tenth of a turn."""
+    _digest: tuple[Profile, str] | None = field(default=None, repr=False, compare=False)
+    """The profile and its digest, which takes as long as a tenth of a turn to work out: whoever
+    replaces another part of an agent takes it over."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_digest", self.profile.digest)
+        if self._digest is None or self._digest[0] is not self.profile:
+            object.__setattr__(self, "_digest", (self.profile, self.profile.digest))
 
     @staticmethod
     def open(**settings: object) -> "AbstractAsyncContextManager[Agent]":
@@ -97,7 +99,7 @@ class Agent:
                 question=question,
                 run_id=run_id,
                 profile=self.profile.name,
-                profile_digest=self._digest,
+                profile_digest=self._profile_digest,
                 model=self.model.name,
             )
         )
@@ -177,6 +179,11 @@ class Agent:
         if failure is not None:
             raise failure
 
+    @property
+    def _profile_digest(self) -> str:
+        assert self._digest is not None  # since the agent was made
+        return self._digest[1]
+
     def _opening(self, instructions: str) -> list[Message]:
         system = "\n\n".join(filter(None, (self.profile.prompts.system, instructions.strip())))
         return [Message(role="system", text=system)] if system else []
@@ -215,6 +222,6 @@ class Agent:
             cost_usd=tally.cost_usd if self.prices else None,
             run_id=run_id,
             profile=self.profile.name,
-            profile_digest=self._digest,
+            profile_digest=self._profile_digest,
             error=error,
         )

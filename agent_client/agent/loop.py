@@ -133,6 +133,8 @@ class Run:
         self._spare = ""
         """The last text that could serve as an answer when no better one comes."""
         self._last_words = LastWords(emit)
+        self._scope = anyio.CancelScope()
+        """Around the research: its deadline is the time limit."""
 
     @property
     def prefix(self) -> PrefixStability | None:
@@ -151,7 +153,7 @@ class Run:
         """
         reason: StopReason = "time_limit"
         text = ""
-        with anyio.move_on_after(self._profile.limits.seconds):
+        with anyio.move_on_after(self._profile.limits.seconds) as self._scope:
             calls = await self._open_tools()
             reason, text = await self._research(calls)
         if reason == "answered":
@@ -184,6 +186,9 @@ class Run:
     async def _research(self, tools: TurnCalls) -> tuple[StopReason, str]:
         """Turn by turn until there is an answer or a limit."""
         while (limit := self._limit()) is None:
+            # By the run's own clock, which may know of time that passed before, or does not count.
+            left_seconds = self._profile.limits.seconds - self.budget.seconds
+            self._scope.deadline = anyio.current_time() + left_seconds
             try:
                 reply = await self._ask(self._specs)
             except ContextOverflow as exc:
