@@ -4,9 +4,15 @@
 {"n":4,"at":"2026-11-22T10:15:00.123Z","s":3.217,"type":"ToolFinished","event":{…}}
 ```
 
-`n` counts the stored events of a file from 0, `at` is wall time, `s` seconds since the run began.
+`n` counts the stored events of a file from 0, `at` is wall time, `s` seconds since the run began;
+times are stored to the microsecond.
 `event` has the fields of the event's class; fields with their default are left out where that saves
-much, and a text that was said before is a reference (`agent_client.sessions.repeats`).
+much; a text that was said before is a reference (`agent_client.sessions.repeats`), and a call that
+was told before is its id.
+
+A line of type `ToolReturned` is no event: it says what a tool returned before the agent shortened
+it or added to it, by the digest under which that is stored elsewhere. The events behind it refer to
+its text and its meta.
 
 Not stored:
 
@@ -21,13 +27,14 @@ them.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, assert_never, cast
 
 import msgspec
 
 from agent_client.agent.outcome import Outcome
-from agent_client.conversation import ToolResult
+from agent_client.conversation import ToolCall, ToolResult
 from agent_client.events import (
     AnswerDelta,
     Compacted,
@@ -45,6 +52,7 @@ from agent_client.events import (
     TurnStarted,
 )
 from agent_client.sessions.known import Known
+from agent_client.sessions.lenient_json import decoded, encoded, loaded, plain_value
 from agent_client.sessions.stored_forms import (
     StoredCompacted,
     StoredFinished,
@@ -52,7 +60,8 @@ from agent_client.sessions.stored_forms import (
     StoredQuestion,
     StoredReplied,
     StoredResampled,
-    StoredResult,
+    StoredReturned,
+    StoredStarted,
 )
 
 
@@ -71,6 +80,23 @@ class Recorded:
     seconds: float
     """Since the run began, by a clock that never jumps."""
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a tool returned, as it came from the server."""
+
+    number: int
+    """Counts with the stored events."""
+    at: str
+    seconds: float
+    call: ToolCall
+    """As sent."""
+    result: ToolResult
+
+
+ResultOf = Callable[[str, ToolCall], ToolResult | None]
+"""Finds what a tool returned, by its digest; None where it is missing or damaged."""
 
 
 class _Line(msgspec.Struct):
@@ -93,7 +119,7 @@ _STORED_AS: dict[str, type] = {
     "QuestionAsked": StoredQuestion,
     "TurnStarted": TurnStarted,
     "ModelReplied": StoredReplied,
-    "ToolStarted": ToolStarted,
+    "ToolStarted": StoredStarted,
     "ToolFinished": StoredFinishedTool,
     "Note": Note,
     "Guarded": Guarded,
@@ -102,20 +128,17 @@ _STORED_AS: dict[str, type] = {
     "Stage": Stage,
     "Finished": StoredFinished,
 }
+_RETURNED = "ToolReturned"
 
-
-def _plain_value(kind: type, value: object) -> object:
-    """Arguments of a call are `object` to the type checker: any JSON value."""
-    if kind is object:
-        return value
-    raise TypeError(f"{kind} is not stored here")  # the error of an outcome, which is stored apart
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=str)
 _LINES = msgspec.json.Decoder(_RawLine)
 _DECODERS = {
-    name: msgspec.json.Decoder(kind, dec_hook=_plain_value) for name, kind in _STORED_AS.items()
+    name: msgspec.json.Decoder(kind, dec_hook=plain_value) for name, kind in _STORED_AS.items()
 }
+_RETURNED_DECODER = msgspec.json.Decoder(StoredReturned, dec_hook=plain_value)
+
+
+def _no_results(_: str, __: ToolCall) -> None:
+    return None
 
 
 class EventWriter:
@@ -145,12 +168,36 @@ class EventWriter:
         stored = _stored(event, known)
         if stored is None:
             return None
-        line = _Line(known.next_number, at, round(seconds, 6), type(event).__name__, stored)
+        return self._line(type(event).__name__, stored, at, seconds)
+
+    def returned_line(
+        self, call: ToolCall, result: ToolResult, digest: str, *, at: str, seconds: float
+    ) -> bytes:
+        """The line of what a tool returned, without newline.
+
+        Args:
+            call: as sent.
+            result: as it came from the server.
+            digest: under which the result is stored.
+            at: wall time, ISO 8601 in UTC.
+            seconds: since the run began.
+
+        Raises:
+            ValueError: the call cannot be stored.
+        """
+        known = self._known
+        known.begin(known.next_number)
+        stored = StoredReturned(digest, *known.stored_call(call))
+        known.add_returned(call, result)
+        return self._line(_RETURNED, stored, at, seconds)
+
+    def _line(self, name: str, stored: object, at: str, seconds: float) -> bytes:
+        known = self._known
         try:
-            data = _encoded(line)
+            data = encoded(_Line(known.next_number, at, round(seconds, 6), name, stored))
         except (TypeError, ValueError, RecursionError) as exc:
             known.forget_event()
-            raise ValueError(f"{line.type}: {exc}") from exc
+            raise ValueError(f"{name}: {exc}") from exc
         known.next_number += 1
         return data
 
@@ -162,8 +209,15 @@ class EventReader:
         known: what a writer needs to go on with the file.
     """
 
-    def __init__(self) -> None:
-        self.known = Known()
+    def __init__(self, result_of: ResultOf = _no_results, *, known: Known | None = None) -> None:
+        """Begin a file.
+
+        Args:
+            result_of: finds what the lines of type `ToolReturned` name.
+            known: what the file's writer knew from the beginning, if anything.
+        """
+        self.known = known or Known()
+        self._result_of = result_of
 
     def read(self, line: bytes) -> Recorded:
         """The event of a line.
@@ -171,44 +225,61 @@ class EventReader:
         Raises:
             UnknownEvent: it is none that this version knows; go on with the next one.
         """
+        entry = self.read_entry(line)
+        if isinstance(entry, Returned):
+            raise UnknownEvent(f"{_RETURNED} is no event")
+        return entry
+
+    def read_entry(self, line: bytes) -> Recorded | Returned:
+        """What a line says: an event, or what a tool returned.
+
+        Raises:
+            UnknownEvent: neither that this version knows; go on with the next one.
+        """
         try:
-            head = _decoded(line, _LINES, _RawLine)
-            if head.type not in _DECODERS:
-                raise UnknownEvent(f"there is no event {head.type[:100]!r}")
+            head = _head(line)
             self.known.begin(head.n)
-            stored = _decoded(bytes(head.event), _DECODERS[head.type], _STORED_AS[head.type])
-            event = _restored(stored, self.known)
+            if head.type == _RETURNED:
+                entry = self._returned(head)
+            elif head.type in _DECODERS:
+                stored = decoded(bytes(head.event), _DECODERS[head.type])
+                entry = Recorded(head.n, head.at, head.s, _restored(stored, self.known))
+            else:
+                raise UnknownEvent(f"there is no event {head.type[:100]!r}")
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as exc:
             self.known.next_number += 1  # its number stays its own
             raise UnknownEvent(str(exc)) from exc
         self.known.next_number = head.n + 1
-        return Recorded(head.n, head.at, head.s, event)
+        return entry
+
+    def _returned(self, head: _RawLine) -> Returned:
+        stored = decoded(bytes(head.event), _RETURNED_DECODER)
+        call = self.known.restored_call(stored.id, stored.call)
+        result = self._result_of(stored.digest, call)
+        if result is None:
+            raise UnknownEvent(f"the result {stored.digest[:64]!r} is missing")
+        self.known.add_returned(call, result)
+        return Returned(head.n, head.at, head.s, call, result)
 
 
-def _encoded(value: object) -> bytes:
+def _head(line: bytes) -> _RawLine:
     try:
-        return _ENCODER.encode(value)
-    except UnicodeEncodeError:  # half of a surrogate pair: JSON can say it, in ASCII
-        return json.dumps(msgspec.to_builtins(value, enc_hook=str)).encode()
-
-
-def _decoded(data: bytes, decoder: "msgspec.json.Decoder[Any]", kind: type) -> Any:
-    try:
-        return decoder.decode(data)
+        return _LINES.decode(line)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):  # half of a surrogate pair, or damage
-        value = json.loads(data.decode("utf-8", "replace"))
-        if kind is _RawLine:
-            value["event"] = msgspec.Raw(json.dumps(value["event"]).encode())
-        return msgspec.convert(value, kind, dec_hook=_plain_value)
+        value = loaded(line)
+        value["event"] = msgspec.Raw(json.dumps(value["event"]).encode())
+        return msgspec.convert(value, _RawLine)
 
 
 def _stored(event: Event, known: Known) -> object | None:
     match event:
         case ReasoningDelta() | AnswerDelta():
             return None
-        case TurnStarted() | ToolStarted() | Note() | Guarded() | Stage():
+        case ToolStarted():
+            return StoredStarted(*known.stored_call(event.call))
+        case TurnStarted() | Note() | Guarded() | Stage():
             return event
         case QuestionAsked():
             return StoredQuestion(
@@ -219,14 +290,12 @@ def _stored(event: Event, known: Known) -> object | None:
                 event.model,
             )
         case ModelReplied():
-            return StoredReplied(event.turn, known.stored_reply(event.reply), event.seconds)
+            reply = known.stored_reply(event.reply)
+            return StoredReplied(event.turn, reply, round(event.seconds, 6))
         case ToolFinished():
-            result = event.result
-            text = known.texts.stored(result.text)
-            stored = StoredResult(
-                result.call_id, result.name, text, result.is_error, dict(result.meta)
-            )
-            return StoredFinishedTool(event.call, stored, event.seconds)
+            told = known.stored_call(event.call)
+            result = known.stored_result(event.call, event.result)
+            return StoredFinishedTool(result, round(event.seconds, 6), *told)
         case Resampled():
             return StoredResampled(event.turn, event.reason, known.stored_reply(event.reply))
         case Compacted():
@@ -253,10 +322,9 @@ def _restored(stored: object, known: Known) -> Event:
         case StoredReplied():
             return ModelReplied(stored.turn, known.restored_reply(stored.reply), stored.seconds)
         case StoredFinishedTool():
-            told = stored.result
-            text = known.texts.restored(told.text)
-            result = ToolResult(told.call_id, told.name, text, told.is_error, told.meta)
-            return ToolFinished(stored.call, result, stored.seconds)
+            call = known.restored_call(stored.id, stored.call)
+            result = known.restored_result(call, stored.result)
+            return ToolFinished(call, result, stored.seconds)
         case StoredResampled():
             return Resampled(stored.turn, stored.reason, known.restored_reply(stored.reply))
         case StoredCompacted():
@@ -267,5 +335,7 @@ def _restored(stored: object, known: Known) -> Event:
             return Compacted(stored.policy, before, after)
         case StoredFinished():
             return Finished(known.restored_outcome(stored))
+        case StoredStarted():
+            return ToolStarted(known.restored_call(stored.id, stored.call))
         case _:
             return cast(Event, stored)  # stored as it is

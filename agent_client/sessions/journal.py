@@ -36,6 +36,64 @@ _LOCK_WAITS_SECONDS = (0.005, 0.02, 0.0)
 _OPENED = re.compile(rb'\{"opened":\{"pid":(\d{1,10})')
 
 
+class LineFile:
+    """A file of lines that is open for appending; who opened it keeps other writers out.
+
+    Attributes:
+        cut_bytes: what was cut off its end when it was opened; 0 where the last writer ended well.
+        end: bytes of the file; where the next line begins.
+    """
+
+    def __init__(self, fd: int) -> None:
+        """Cut off what follows the last whole line.
+
+        Args:
+            fd: open for reading and appending; closed by `close`, and here if it fails.
+
+        Raises:
+            OSError: it cannot be read or cut.
+        """
+        self._fd = fd
+        try:
+            size = os.fstat(fd).st_size
+            self.end = _end_of_last_line(fd, size)
+            self.cut_bytes = size - self.end
+            if self.cut_bytes:
+                os.ftruncate(fd, self.end)
+        except OSError:
+            os.close(fd)
+            raise
+
+    def append(self, *lines: bytes) -> None:
+        """Write lines at the end, all or none of them.
+
+        Args:
+            lines: each without its newline; JSON, which has no newline inside.
+
+        Raises:
+            OSError: nothing was written: the disk is full, say.
+        """
+        data = memoryview(b"\n".join((*lines, b"")))
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._fd, self.end)
+            raise
+        self.end += written
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether nobody will find what is written: that is no error to the system."""
+        return os.fstat(self._fd).st_nlink == 0
+
+    def close(self) -> None:
+        """End it."""
+        os.close(self._fd)
+
+
 class Journal:
     """The one writer of a file of lines.
 
@@ -55,46 +113,26 @@ class Journal:
         Raises:
             SessionError: another process writes it, or it cannot be opened or written.
         """
-        self._path = path
         try:
-            self._fd = _open_locked(path)
+            self._file = LineFile(_open_locked(path))
         except OSError as exc:
             raise SessionError(f"cannot write {str(path)!r}: {exc.strerror}") from exc
+        self.cut_bytes, self.is_new = self._file.cut_bytes, self._file.end == 0
+        self.opened_at = now_iso()
+        opened = {"opened": {"pid": os.getpid(), "at": self.opened_at}} | dict(opening)
         try:
-            size = os.fstat(self._fd).st_size
-            self._end = _end_of_last_line(self._fd, size)
-            self.cut_bytes, self.is_new = size - self._end, self._end == 0
-            os.ftruncate(self._fd, self._end)
-            self.opened_at = now_iso()
-            opened = {"opened": {"pid": os.getpid(), "at": self.opened_at}} | dict(opening)
             self.append(json.dumps(opened, separators=(",", ":")).encode())
         except OSError as exc:
-            os.close(self._fd)
+            self.close()
             raise SessionError(f"cannot write {str(path)!r}: {exc.strerror}") from exc
 
     def append(self, *lines: bytes) -> None:
-        """Write lines at the end, all or none of them.
-
-        Args:
-            lines: each without its newline; JSON, which has no newline inside.
-
-        Raises:
-            OSError: nothing was written: the disk is full, say.
-        """
-        data = memoryview(b"\n".join((*lines, b"")))
-        written = 0
-        try:
-            while written < len(data):
-                written += os.write(self._fd, data[written:])
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(self._fd, self._end)
-            raise
-        self._end += written
+        """Write lines at the end, all or none of them; takes and raises what `LineFile` does."""
+        self._file.append(*lines)
 
     def close(self) -> None:
         """Let the next writer in."""
-        os.close(self._fd)
+        self._file.close()
 
 
 def now_iso() -> str:
@@ -192,12 +230,19 @@ def _open_locked(path: Path) -> int:
         os.close(fd)  # deleted between the two calls: make a new one
 
 
-def _lock(fd: int, path: Path) -> None:
+def try_to_lock(fd: int) -> bool:
+    """Keep other writers out until the file is closed; False where another one is at it."""
     for wait_seconds in _LOCK_WAITS_SECONDS:
         with suppress(BlockingIOError):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return True
         time.sleep(wait_seconds)
+    return False
+
+
+def _lock(fd: int, path: Path) -> None:
+    if try_to_lock(fd):
+        return
     pid = _last_writer(path)
     who = f"process {pid}" if pid else "another process"
     raise SessionError(f"{path.name!r} is being written by {who}", hint="wait for it, or end it")

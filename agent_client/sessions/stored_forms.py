@@ -55,22 +55,49 @@ class StoredReplied(msgspec.Struct):
     seconds: float = 0.0
 
 
+class StoredStarted(msgspec.Struct, omit_defaults=True):
+    """A `ToolStarted`."""
+
+    id: str = ""
+    """Of a call that was told before, by a reply or as it was sent."""
+    call: ToolCall | None = None
+    """In place of `id`."""
+
+
 class StoredResult(msgspec.Struct, omit_defaults=True):
     """A `ToolResult`."""
 
-    call_id: str
-    name: str
     text: StoredText
+    call_id: str | None = None
+    """None is the id of the call."""
+    name: str | None = None
+    """None is the name of the call."""
     is_error: bool = False
-    meta: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    meta: dict[str, Any] | None = None
+    meta_of: int | None = None
+    """The line of type `ToolReturned` that has the same meta."""
 
 
-class StoredFinishedTool(msgspec.Struct):
+class StoredReturned(msgspec.Struct, omit_defaults=True):
+    """What a tool returned, as it came from the server."""
+
+    digest: str
+    """Names the result in the store of results."""
+    id: str = ""
+    """Of a call that was told before."""
+    call: ToolCall | None = None
+    """In place of `id`."""
+
+
+class StoredFinishedTool(msgspec.Struct, omit_defaults=True):
     """A `ToolFinished`."""
 
-    call: ToolCall
     result: StoredResult
     seconds: float
+    id: str = ""
+    """Of a call that was told before."""
+    call: ToolCall | None = None
+    """In place of `id`."""
 
 
 class StoredResampled(msgspec.Struct):

@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 MIN_WAVE = 8
 """So many failures in a row, or as many as run at once if those are more, mean an outage."""
 
+LASTING = frozenset({"ReplayMiss"})
+"""Errors that are the same at each try, and no outage: a recording does not change."""
+
 StopReason = Literal["done", "owed", "infrastructure", "storage", "cancelled"]
 """`done`: all episodes are settled; `owed`: some failed as often as they may in one opening;
 `infrastructure`: everything failed, so that nothing more was tried; `storage`: the directory takes
@@ -329,6 +332,8 @@ class Runner:
             return
         progress.infra_errors += not work.has_failed
         work.has_failed = True
+        if record.error and record.error.type in LASTING:
+            return
         if self._is_outage(record.error):
             work.tries -= 1  # where everything fails, it says nothing about this one
         if work.tries < self._queue.policy.tries:

@@ -58,6 +58,8 @@ def _not_final(summary: RunSummary) -> Iterator[str]:
             f" {counted(score.asked, 'answer')}. Were none of these correct:"
             f" {share_of(score.accuracy_of_asked)}."
         )
+    for remark in about.remarks:
+        yield f"**Remark**: {markdown_name(remark)}."
     if about.unreadable_lines:
         yield (
             f"{counted(about.unreadable_lines, 'damaged line')} of the run's files could not be"

@@ -67,6 +67,8 @@ class About:
     is_being_written: bool
     unreadable_lines: int
     """Damaged lines of its files; what they told is owed or ungraded."""
+    remarks: tuple[str, ...]
+    """What was stored about how it was made, such as a resumption with another model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +182,7 @@ def about_run(run: StoredRun, grader: str) -> tuple[About, tuple[Judged, ...]]:
         replay=manifest.replay,
         is_being_written=run.is_being_written,
         unreadable_lines=run.unreadable,
+        remarks=run.remarks,
     )
     return about, episodes
 

@@ -81,12 +81,12 @@ class RecordedWeb:
         unreadable: lines that are damaged, or not of this format.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Begin without any call; see `read`."""
+    def __init__(self, directory: Path, results: ResultStore | None = None) -> None:
+        """Begin without any call; see `read`. `results` are those of the directory."""
         self.directory = directory
         self.tools: tuple[ToolSpec, ...] | None = None
         self.unreadable = 0
-        self._results = ResultStore(directory)
+        self._results = results or ResultStore(directory)
         self._answers: dict[CallKey, dict[str, None]] = {}
         self._given: dict[EpisodeKey, _Given] = {}
 

@@ -70,6 +70,7 @@ class Recording:
         directory: Path,
         tools: Sequence[ToolSpec],
         *,
+        results: ResultStore | None = None,
         on_failure: Callable[[StorageFailed], None] | None = None,
     ) -> None:
         """Begin a recording, or go on with one.
@@ -77,6 +78,7 @@ class Recording:
         Args:
             directory: of a run, or any other; is made where it does not exist.
             tools: that the server offers.
+            results: of the directory, where somebody else writes them too; they are closed there.
             on_failure: told when nothing more can be stored.
 
         Raises:
@@ -85,10 +87,11 @@ class Recording:
             EvaluationError: what is there cannot be read.
             StorageFailed: it cannot be written.
         """
-        self.web = RecordedWeb(directory)
+        self._owns_results = results is None
+        self._results = results or ResultStore(directory)
+        self.web = RecordedWeb(directory, self._results)
         self.failure: StorageFailed | None = None
         self._on_failure = on_failure
-        self._results = ResultStore(directory)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = Journal(directory / FILE, {"format": FORMAT, "version": VERSION})
@@ -142,6 +145,8 @@ class Recording:
 
     def close(self) -> None:
         """Let the next writer in."""
+        if self._owns_results:
+            self._results.close()
         self._file.close()
 
     def __enter__(self) -> Self:

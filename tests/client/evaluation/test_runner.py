@@ -21,7 +21,12 @@ from agent_client.agent.agent import Agent
 from agent_client.agent.profile import ToolOffer
 from agent_client.conversation import ModelReply, ModelRequest, ToolCall, ToolResult
 from agent_client.errors import ModelError, ModelUnreachable
-from agent_client.evaluation.episode_record import SETTLED, EpisodeKey, EpisodeRecord
+from agent_client.evaluation.episode_record import (
+    SETTLED,
+    EpisodeKey,
+    EpisodeRecord,
+    RecordedError,
+)
 from agent_client.evaluation.ports import Episode, EpisodeJournal, Solve
 from agent_client.evaluation.records.manifest import (
     DatasetStamp,
@@ -535,3 +540,19 @@ async def test_the_run_hands_its_episodes_their_seeds(tmp_path: Path) -> None:
         for key, record in writer.records.items():
             assert record.seed == episode_seed(7, key)
             assert msgspec.json.encode(record)
+
+
+async def test_a_call_that_a_recording_lacks_is_not_tried_again(tmp_path: Path) -> None:
+    tried: list[str] = []
+
+    async def solve(episode: Episode, journal: EpisodeJournal) -> EpisodeRecord:
+        tried.append(episode.question.id)
+        error = RecordedError(type="ReplayMiss", message="the recording holds no answer")
+        return unfinished(episode, "infra_error", error)
+
+    progress = Progress()
+    names = [f"q{n}" for n in range(30)]
+    with run_in(tmp_path / "run", names) as writer:
+        end = await Runner(writer, solve, None, concurrency=4, progress=progress).run()
+    assert (end.reason, end.owed) == ("owed", 30)
+    assert sorted(tried) == sorted(names)

@@ -247,7 +247,7 @@ async def test_a_call_without_a_form_in_json_is_run_and_never_recorded(tmp_path:
 async def test_a_result_that_is_lost_or_damaged_is_a_miss(tmp_path: Path) -> None:
     asked = (episode(), search("a"))
     await recorded(tmp_path, asked)
-    (stored,) = (tmp_path / "results").rglob("*.json")
+    stored = tmp_path / "results.jsonl"
     stored.write_bytes(stored.read_bytes()[:-3])
     assert await replayed(tmp_path, asked) == [
         "Error: this call is not in the recording that this run is replayed from."
@@ -337,7 +337,7 @@ async def test_a_full_disk_costs_no_answer_and_is_told_once(tmp_path: Path) -> N
     live = ChangingWeb()
     with Recording(tmp_path, SPECS, on_failure=told.append) as recording:
         tools = RecordingTools(live, recording, episode())
-        (tmp_path / "results").write_text("in the way: no folder can be made")
+        (tmp_path / "results.jsonl").mkdir()  # in the way: no file can be made
         texts = [(await tools.call(search(query))).text for query in ("a", "b")]
     assert [text[:5] for text in texts] == ["web 1", "web 2"]
     assert told == [recording.failure]
@@ -361,7 +361,9 @@ async def test_lines_are_plain_json_that_people_can_read(tmp_path: Path) -> None
     digest = line.pop("result")
     assert line == {"tool": "web_search", "arguments": {"query": "a", "limit": 3}, "id": "q/é",
                     "repeat": 0, "run": "a" * 32, "call": "c1"}  # fmt: skip
-    assert (tmp_path / "results" / digest[:2] / f"{digest}.json").is_file()
+    (stored,) = map(json.loads, (tmp_path / "results.jsonl").read_text().splitlines())
+    assert stored["sha256"] == digest
+    assert set(stored["result"]) == {"text", "is_error", "meta"}
 
 
 # Whole runs
