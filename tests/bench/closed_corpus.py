@@ -7,7 +7,7 @@ FOLDER holds `wiki_passages.jsonl.gz` (passages with `_id`, `title`, `text`) and
 with `questions.jsonl` (`id`, `question`, `answer`, `aliases`, `gold_passages`, `decomposition`).
 The passages are indexed by `seekling-mcp index build`; then `seekling eval run` works through each
 set with the real MCP server over that index, and `seekling eval table` prints the table, with the
-recall of the gold passages among the pages that were visited.
+recall of the gold passages among the pages that were visited; per question it is in a CSV file.
 
 Without `--model` the model is an oracle, a server that speaks the chat protocol and follows a
 script instead of thinking. For each hop of a question's decomposition it searches the sub-question,
@@ -237,6 +237,11 @@ def main() -> None:
         )
         runs.append(str(out))
     run("seekling", "eval", "table", *runs, "--by", "hops", environment=environment)
+    command = ("eval", "table", *runs, "--shape", "questions", "--format", "csv")
+    told = subprocess.run([str(BIN / "seekling"), *command], capture_output=True, check=True)
+    by_question = options.work / "questions.csv"
+    by_question.write_bytes(told.stdout)
+    print(f"each question with its gold passages: {by_question}")
 
 
 if __name__ == "__main__":

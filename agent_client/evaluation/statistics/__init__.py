@@ -19,6 +19,7 @@ comparability.py    whether runs may stand in one table
 notes.py            what has to stand below a table
 columns.py          the columns of the CSV form
 tables.py           summaries as Markdown, CSV and JSON
+question_rows.py    a row per question
 comparison.py       two runs on the same questions
 comparison_forms.py the same as Markdown and JSON
 ```
