@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-random lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray test-random lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,13 @@ test-inspect: setup-dev ## open our logs with the real inspect_ai
 	@test -x .venv-inspect/bin/inspect || { $(PYTHON) -m venv .venv-inspect && \
 	  .venv-inspect/bin/python -m pip --disable-pip-version-check install --quiet inspect_ai==0.3.285; }
 	@$(BIN)/python -m pytest -s tests/inspect/real_inspect.py
+
+# Apart, because it fetches 76 MB and starts some twenty processes: 3 minutes on two busy cores. Ray
+# gives up on a node that is not up within half a minute: what fails for that gets a second try.
+test-ray: setup-dev ## kill a machine of a real Ray cluster in the middle of a run
+	@$(PIP) install --quiet --require-hashes -r tests/ray/requirements.txt
+	@$(BIN)/python -m pytest -s tests/ray/real_ray.py \
+	  || $(BIN)/python -m pytest -s --last-failed tests/ray/real_ray.py
 
 # Apart, because what it finds depends on chance and it takes minutes.
 test-random: setup-dev ## look for counterexamples to the property tests with new random inputs

@@ -25,8 +25,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.raw:
         print(excerpt.text)
     else:
-        mark = render.new_mark()
-        print(render.page_text(page, excerpt, mark=mark, with_links=options.links))
+        print(render.page_text(page, excerpt, with_links=options.links))
     return 0
 
 

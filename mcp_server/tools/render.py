@@ -4,6 +4,7 @@ Results are blocks of `Index: / URL: / Title: / Preview:`, numbered from 0: the 
 II-Search-4B was trained on (its author's search_agent repository).
 """
 
+import hmac
 import math
 import re
 import secrets
@@ -18,6 +19,8 @@ MAX_LINKS = 100
 _LONG_WAIT_SECONDS = 120.0
 """Who broke without a word is often well again by then."""
 _MARK = "untrusted-page"
+_SECRET = secrets.token_bytes(32)
+"""Of this process."""
 _MARK_IN_TEXT = re.compile(rf"<(?=/?{_MARK})", re.IGNORECASE)
 
 
@@ -54,17 +57,17 @@ def provenance(reports: tuple[ProviderReport, ...]) -> str:
     return "search providers: " + "; ".join(told)
 
 
-def page_text(page: Page, excerpt: Excerpt, *, mark: str, with_links: bool) -> str:
+def page_text(page: Page, excerpt: Excerpt, *, with_links: bool) -> str:
     """A header, a piece of the page between two marks, and how to go on.
 
     Args:
         page: the whole page.
         excerpt: the piece of it.
-        mark: from `new_mark`; tells the page's own words from ours.
         with_links: also list the links that stand in the piece.
     """
     sections = [_harmless("\n".join(_header(page, excerpt)))]
     if excerpt.text:
+        mark = _mark_for(excerpt.text)
         sections.append(f"<{mark}>\n{_harmless(excerpt.text)}\n</{mark}>")
     if excerpt.how_to_go_on:
         sections.append(f"[{excerpt.how_to_go_on}]")
@@ -73,9 +76,14 @@ def page_text(page: Page, excerpt: Excerpt, *, mark: str, with_links: bool) -> s
     return "\n\n".join(sections)
 
 
-def new_mark() -> str:
-    """A name for the marks around one page's text that no page can know beforehand."""
-    return f"{_MARK}-{secrets.token_hex(6)}"
+def _mark_for(text: str) -> str:
+    """A name for the marks around a page's text that no page can know beforehand.
+
+    The same text has the same mark as long as the server runs: results that say the same are the
+    same, for whoever stores them.
+    """
+    named = hmac.digest(_SECRET, text.encode("utf-8", "surrogatepass"), "sha256")
+    return f"{_MARK}-{named.hex()[:12]}"
 
 
 def _harmless(text: str) -> str:

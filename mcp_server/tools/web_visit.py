@@ -138,14 +138,13 @@ def _result(
         return _failure(render.failure_text(error), {ERROR_META: failure_meta(error)})
     blocks: list[str] = []
     pages: list[dict[str, object]] = []
-    mark = render.new_mark()
     for url, outcome in zip(urls, outcomes, strict=True):
         if isinstance(outcome, SeeklingServerError):
             shown = clean_line(url, _MAX_SHOWN_URL_CHARS)
             blocks.append(f"URL: {shown}\nError: {render.failure_text(outcome)}")
         else:
             page, excerpt = outcome
-            blocks.append(render.page_text(page, excerpt, mark=mark, with_links=links))
+            blocks.append(render.page_text(page, excerpt, with_links=links))
             pages.append(_meta(page, excerpt))
     if len(blocks) > 1:
         blocks = [f"Page {n} of {len(blocks)}\n{block}" for n, block in enumerate(blocks, 1)]

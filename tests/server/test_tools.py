@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -222,12 +224,22 @@ async def test_a_page_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
     assert text_of(result).count("engineer") == 1
 
 
-async def test_each_call_marks_the_page_with_a_name_that_no_page_can_know(tmp_path: Path) -> None:
-    marks: set[str] = set()
-    for _ in range(3):
-        result = await call(tmp_path, "web_visit", {"url": "https://facts.example/voss"})
-        marks |= set(re.findall(r"untrusted-page-\w+", text_of(result)))
-    assert len(marks) == 3
+async def test_a_page_is_marked_with_a_name_that_follows_from_its_text_and_a_secret(
+    tmp_path: Path,
+) -> None:
+    async def mark_of(page: str) -> str:
+        result = await call(tmp_path, "web_visit", {"url": f"https://facts.example/{page}"})
+        (mark,) = set(re.findall(r"untrusted-page-\w+", text_of(result)))
+        return mark
+
+    marks = [await mark_of(page) for page in ("voss", "ostrelund", "voss")]
+    assert marks[0] == marks[2] != marks[1]
+    script = "from mcp_server.tools import render; print(render._SECRET.hex())"
+    secrets = {
+        subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+        for _ in range(2)
+    }
+    assert len(secrets) == 2
 
 
 async def test_a_query_answers_with_the_passages_of_the_page_that_fit(tmp_path: Path) -> None:
