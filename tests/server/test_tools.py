@@ -234,6 +234,9 @@ async def test_a_page_is_marked_with_a_name_that_follows_from_its_text_and_a_sec
 
     marks = [await mark_of(page) for page in ("voss", "ostrelund", "voss")]
     assert marks[0] == marks[2] != marks[1]
+
+
+def test_each_process_has_a_secret_of_its_own_for_the_marks() -> None:
     script = "from mcp_server.tools import render; print(render._SECRET.hex())"
     secrets = {
         subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
