@@ -25,7 +25,6 @@ from agent_client.app import (
     chosen_profile,
     new_agent,
     open_found_model,
-    open_model,
     open_tools,
     tool_server_target,
 )
@@ -33,9 +32,7 @@ from agent_client.config import SECRETS, ClientConfig
 from agent_client.conversation import ToolSpec
 from agent_client.errors import ConfigError
 from agent_client.evaluation.episode_record import EpisodeKey
-from agent_client.evaluation.graders import GRADERS, grader_named
 from agent_client.evaluation.graders.grader import Grader
-from agent_client.evaluation.graders.judge import Judge
 from agent_client.evaluation.ports import Solve
 from agent_client.evaluation.question import Dataset
 from agent_client.evaluation.records.manifest import (
@@ -45,52 +42,23 @@ from agent_client.evaluation.records.manifest import (
     RunManifest,
     ToolsStamp,
 )
+from agent_client.evaluation.records.run_writer import RunWriter
+from agent_client.evaluation.run_settings import CONCURRENCY, OWN_DIRECTORY, RunSettings
 from agent_client.evaluation.runner.episode import EpisodeSettings, solver
 from agent_client.evaluation.runner.pace import Paces
 from agent_client.evaluation.runner.paced_model import PacedModel
 from agent_client.evaluation.runner.progress import Progress
 from agent_client.evaluation.web.episode_web import WebSettings
 from agent_client.evaluation.web.recorded_web import RecordedWeb, read_recorded_web
-from agent_client.evaluation.web.recording import OnMiss, Recording, ReplayedTools
+from agent_client.evaluation.web.recording import Recording, ReplayedTools
+from agent_client.grading_app import open_graders
 from agent_client.ports import ModelClient, Toolbox
 from agent_client.sessions.journal import now_iso
 
-CONCURRENCY = 32
-"""Questions at once, unless said otherwise; with the embedded model one."""
-QUESTION_SECONDS = 1_800.0
-OWN_DIRECTORY = "."
-"""Where a recording is that lies in the run's own directory."""
 _EXCLUDED = "SEEKLING_MCP_EXCLUDE_DOMAINS"
 """Setting of our MCP server; its word `benchmarks` is the shipped list of mirrors."""
-_JUDGE, _SEARCHES = "judge", "searches"
-"""Providers of a run, beside the model's endpoints."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
-    """How a run is worked on, besides the agent's own settings."""
-
-    graders: tuple[str, ...]
-    """At least one; the first one's verdicts are the run's score."""
-    are_asked_for: bool = True
-    """Whether somebody named the graders. If not, and there is no judge for one that needs it,
-    the answers stay ungraded until somebody grades them."""
-    template: Path | None = None
-    """Another prompt for the judge."""
-    exact_first: bool = False
-    """Whether an answer that equals the reference is right without asking the judge."""
-    concurrency: int | None = None
-    """Questions at once; None chooses."""
-    question_seconds: float = QUESTION_SECONDS
-    """Hard deadline of one attempt at a question."""
-    record: str = ""
-    """Where searches and visits are recorded: a directory, `OWN_DIRECTORY`, or "" for nowhere."""
-    replay: str = ""
-    """Where they are answered from; likewise."""
-    on_miss: OnMiss = "stop"
-    allow_mirrors: bool = False
-    ray: str = ""
-    """Address of a Ray cluster that does the work; "" works here."""
+_SEARCHES = "searches"
+"""The search side among the providers of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +114,8 @@ class OpenedRun:
             config=self.config.model_dump(mode="json", exclude=set(SECRETS)),
             graders=settings.graders,
             judge=self.judge,
+            judge_template=str(settings.template.absolute()) if settings.template else "",
+            exact_first=settings.exact_first,
             seed=seed,
             repeats=repeats,
             concurrency=self.concurrency,
@@ -157,11 +127,11 @@ class OpenedRun:
         )
 
     @asynccontextmanager
-    async def solver(self, directory: Path, *, tell: Tell) -> AsyncGenerator[Solve]:
+    async def solver(self, writer: RunWriter, *, tell: Tell) -> AsyncGenerator[Solve]:
         """Who works on the episodes: the agent here, or those of a cluster.
 
         Args:
-            directory: of the run.
+            writer: of the run, which stops where the web cannot be recorded any more.
             tell: told when a machine of the cluster comes or goes.
 
         Raises:
@@ -185,14 +155,22 @@ class OpenedRun:
         with ExitStack() as stack:
             recording = None
             if settings.record:
-                place = _place(settings.record, directory)
-                tools = await self.agent.tools.list_tools()
-                recording = stack.enter_context(Recording(place, tools))
+                is_here = settings.record == OWN_DIRECTORY
+                recording = Recording(
+                    writer.directory if is_here else Path(settings.record),
+                    await self.agent.tools.list_tools(),
+                    results=writer.results if is_here else None,
+                    on_failure=writer.fail,
+                )
+                stack.enter_context(recording)
+            replayed = self.replayed
+            if recording and replayed and recording.web.directory == replayed.directory:
+                replayed = recording.web  # what one episode fetches, later ones are answered from
             yield solver(
                 self.agent,
                 EpisodeSettings(question_seconds=settings.question_seconds),
                 tools_for=WebSettings(
-                    replay=self.replayed,
+                    replay=replayed,
                     record=recording,
                     on_miss=settings.on_miss,
                     allow_mirrors=settings.allow_mirrors,
@@ -220,6 +198,10 @@ async def open_run(
     """
     if settings.ray and (settings.record or settings.replay):
         raise ConfigError("recording and replaying the web work on one machine, not with Ray")
+    if settings.ray:
+        from agent_client.evaluation.cluster.ray_nodes import expect_cluster
+
+        await expect_cluster(settings.ray)  # before a run's directory is made in vain
     progress = Progress()
     paces = Paces(progress, settings.concurrency or CONCURRENCY)
     replayed: RecordedWeb | None = None
@@ -268,56 +250,6 @@ def tool_environment(environ: Mapping[str, str], *, allow_mirrors: bool) -> Mapp
         return environ
     excluded = environ.get(_EXCLUDED, "")
     return {**environ, _EXCLUDED: f"{excluded},benchmarks" if excluded else "benchmarks"}
-
-
-@asynccontextmanager
-async def open_graders(
-    config: ClientConfig, settings: RunSettings, *, paces: Paces, tell: Tell
-) -> AsyncGenerator[tuple[Sequence[Grader], str]]:
-    """Open the graders, and the judge that some of them need; gives the judge's name too.
-
-    Raises:
-        ConfigError: a grader is unknown, or asked for and without its judge.
-        ModelError: the judge cannot be used.
-    """
-    names = settings.graders
-    judged = [name for name in names if GRADERS.get(name, "").startswith("judge")]
-    async with AsyncExitStack() as stack:
-        judge = None
-        if judged and config.judge.model:
-            client = await stack.enter_async_context(_open_judge_model(config, tell=tell))
-            paced = PacedModel(client, paces.at(_JUDGE))
-            judge = Judge(paced, exact_first=settings.exact_first)
-        elif judged and not settings.are_asked_for:
-            tell(
-                f"{', '.join(judged)} needs a judge, and none is named: the answers stay ungraded"
-                " until `seekling eval grade DIR --judge URL`"
-            )
-            names = tuple(name for name in names if name not in judged)
-        graders = [
-            grader_named(name, judge=judge, template=settings.template if name in judged else None)
-            for name in names
-        ]
-        yield graders, judge.model if judge else ""
-
-
-@asynccontextmanager
-async def _open_judge_model(config: ClientConfig, *, tell: Tell) -> AsyncGenerator[ModelClient]:
-    settings = config.model_copy(
-        update={
-            "model": config.judge.model,
-            "model_name": config.judge.model_name,
-            "api_key": config.judge_api_key,
-            "wire": "chat",
-            "guidance": "none",
-        }
-    )
-
-    def tell_of_judge(line: str) -> None:
-        tell(line.replace("model:", "judge:", 1))
-
-    async with open_model(settings, tell=tell_of_judge) as client:
-        yield client
 
 
 def _place(told: str, directory: Path) -> Path:

@@ -77,6 +77,7 @@ def test_settings_are_read_at_the_edge_only() -> None:
         "agent_client.evaluation.cluster.node_agent",  # the composition root of another machine
         "agent_client.evaluation.cluster.opening",
         "agent_client.evaluation_app",
+        "agent_client.grading_app",
         "agent_client.model_choice",
     }
 

@@ -1,6 +1,7 @@
 """`seekling eval`: run the agent on questions with known answers, and say how well it did."""
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_client.cli.options import SETTINGS
@@ -12,24 +13,61 @@ if TYPE_CHECKING:
         """Adds one subcommand to the grammar."""
 
         def __call__(
-            self, name: str, help_text: str, usage: str | None = None
+            self, name: str, help_text: str, *, usage: str, examples: str
         ) -> argparse.ArgumentParser:
-            """Name, what it does in a few words, and how it is called."""
+            """Name, what it does in a few words, how it is called, and commands to learn from."""
             ...
 
 
 _PURPOSE = """Run the shipped agent on questions with known answers.
 
-A run is a directory: everything that happened, append-only. What was cut off goes on
-in the middle; what failed for no fault of the agent is owed, never wrong."""
+A run is a directory that keeps all that happened. A question that was cut off
+goes on in the middle; one that failed by no fault of the agent is never wrong."""
 _EXAMPLES = """examples:
-  seekling eval run simpleqa.csv --limit 100 --model http://127.0.0.1:30000 --out runs/simpleqa
-  seekling eval resume runs/simpleqa           after Ctrl-C, a crash, a full disk, a dead server
-  seekling eval table runs/simpleqa runs/frames
+  seekling eval run simpleqa.csv --limit 99 --model URL --judge URL --out runs/a
+  seekling eval resume runs/a          after Ctrl-C, a crash or a dead server
+  seekling eval table runs/a runs/b
   seekling eval compare runs/a runs/b
-  seekling eval export runs/simpleqa --format sharegpt --where "correct and turns<=12" -o sft.jsonl
-  seekling eval list                           datasets, graders, formats, predicates
+  seekling eval export runs/a --format sharegpt --where correct -o sft.jsonl
+
+exit codes: 0 all is settled and graded, 1 failed, 2 usage or not the same run,
+  3 something is owed or ungraded, 4 another process writes the run, 6 no model,
+  130 interrupted
 """
+_RUN_EXAMPLES = """examples:
+  seekling eval run questions.jsonl --model http://127.0.0.1:30000 --limit 20
+  seekling eval run simpleqa.csv --model URL1 URL2 --judge URL3 --out runs/a
+  seekling eval run musique:dev.jsonl --model URL --where "hops>=3" --repeats 4
+"""
+_RESUME_EXAMPLES = """examples:
+  seekling eval resume runs/simpleqa
+  seekling eval resume runs/simpleqa --model http://10.0.0.7:30000
+"""
+_GRADE_EXAMPLES = """examples:
+  seekling eval grade runs/simpleqa --judge URL     what has no verdict yet
+  seekling eval grade runs/simpleqa --grader exact,boxed
+"""
+_TABLE_EXAMPLES = """examples:
+  seekling eval table runs/simpleqa --by topic
+  seekling eval table runs/* --shape card
+  seekling eval table runs/* --format csv > runs.csv
+"""
+_COMPARE_EXAMPLES = """examples:
+  seekling eval compare runs/before runs/after
+"""
+_EXPORT_EXAMPLES = """examples:
+  seekling eval export runs/a --format sharegpt --where correct -o sft.jsonl
+  seekling eval export runs/a --format trl -o sft.parquet \\
+      --where "correct and cites_visited and turns<=12"
+  seekling eval export runs/a --format inspect -o a.eval
+"""
+_LIST_EXAMPLES = """examples:
+  seekling eval list
+  seekling eval list --json | jq '.graders'
+"""
+_SHOWN_SETTINGS = ("--mcp", "--profile", "--style", "--max-turns")
+"""Those that differ between evaluations; the others work, too, but the help fits a screen."""
+_FORMATTER = partial(argparse.RawDescriptionHelpFormatter, max_help_position=26)
 
 
 def add_parser(
@@ -41,19 +79,21 @@ def add_parser(
         help="measure the agent on questions with known answers",
         description=_PURPOSE,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_FORMATTER,
         allow_abbrev=False,
     )
     commands = group.add_subparsers(
         dest="eval_command", metavar="COMMAND", required=True, parser_class=type(group)
     )
 
-    def add(name: str, help_text: str, usage: str | None = None) -> argparse.ArgumentParser:
+    def add(name: str, help_text: str, *, usage: str, examples: str) -> argparse.ArgumentParser:
         return commands.add_parser(
             name,
             help=help_text,
             description=f"{help_text[0].upper()}{help_text[1:]}.",
             usage=usage,
+            epilog=examples,
+            formatter_class=_FORMATTER,
             allow_abbrev=False,
         )
 
@@ -63,7 +103,12 @@ def add_parser(
     _add_table(add)
     _add_compare(add)
     _add_export(add)
-    listing = add("list", "list datasets, graders, export formats and predicates")
+    listing = add(
+        "list",
+        "list datasets, graders, export formats, and facts for --where",
+        usage="seekling eval list [--json]",
+        examples=_LIST_EXAMPLES,
+    )
     listing.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -72,12 +117,13 @@ def _add_run(add: "AddCommand") -> None:
         "run",
         "ask every question of a dataset, and grade the answers",
         usage="seekling eval run DATASET [--out DIR] [options]",
+        examples=_RUN_EXAMPLES,
     )
     parser.add_argument(
         "dataset",
         nargs="?",
         metavar="DATASET",
-        help="a file, NAME:FILE, or NAME[@REVISION] from the Hugging Face hub (`eval list`)",
+        help="a file, NAME:FILE, or NAME[@REVISION] from the hub",
     )
     parser.add_argument(
         "--out", metavar="DIR", help="the run's directory (default: runs/NAME-DATE-TIME)"
@@ -92,31 +138,34 @@ def _add_run(add: "AddCommand") -> None:
         "--repeats", type=_positive, default=1, metavar="K", help="ask each K times"
     )
     work = parser.add_argument_group("how the work is done")
-    _add_work(work)
+    _add_work(work, concurrency="32; 1 with the embedded model", seconds="1800")
     work.add_argument("--seed", type=int, metavar="S", help="each episode samples with its own")
-    web = parser.add_argument_group("the web")
+    _add_web(parser.add_argument_group("the web"))
+    _add_grading(parser, default="")
+    _add_output(parser)
+    _add_settings(parser)
+
+
+def _add_web(web: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
     web.add_argument(
         "--record",
         nargs="?",
         const="",
         metavar="DIR",
-        help="store every search and visit, in the run's directory or in DIR",
+        help="store all searches and visits, in the run or in DIR",
     )
     web.add_argument("--replay", metavar="DIR", help="answer searches and visits from a recording")
     web.add_argument(
         "--misses",
         choices=("stop", "tell"),
         default="stop",
-        help="a call that the recording lacks ends the question unscored, or the model reads it",
+        help="when a call is not recorded: stop the question, or tell it",
     )
     web.add_argument(
         "--allow-mirrors",
         action="store_true",
-        help="let the agent read pages that publish the benchmark",
+        help="let the agent read pages with the benchmark on them",
     )
-    _add_grading(parser, default="")
-    _add_output(parser)
-    _add_settings(parser)
 
 
 def _add_resume(add: "AddCommand") -> None:
@@ -124,13 +173,15 @@ def _add_resume(add: "AddCommand") -> None:
         "resume",
         "go on with a run that was cut off, or that owes questions",
         usage="seekling eval resume DIR [options]",
+        examples=_RESUME_EXAMPLES,
     )
     parser.add_argument("directory", metavar="DIR", help="the run's directory")
-    _add_work(parser.add_argument_group("how the work is done"))
+    work = parser.add_argument_group("how the work is done")
+    _add_work(work, concurrency="as before", seconds="as before")
     parser.add_argument(
         "--force",
         action="store_true",
-        help="go on although something differs from the run; what, is written into it",
+        help="go on although something differs; that is stored",
     )
     _add_grading(parser, default="")
     _add_output(parser)
@@ -138,25 +189,37 @@ def _add_resume(add: "AddCommand") -> None:
     settings.add_argument(
         "--model", nargs="+", action="extend", metavar="URL", help="where the model is served now"
     )
-    settings.add_argument("--mcp", metavar="COMMAND|URL", help="where the tools are now")
-    settings.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
+    settings.add_argument("--mcp", metavar="COMMAND|URL", help="MCP server with the tools now")
+    settings.add_argument(
+        "--log-level", metavar="LEVEL", help="debug, info, warning or error (warning)"
+    )
 
 
-def _add_work(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
+def _add_work(
+    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
+    *,
+    concurrency: str,
+    seconds: str,
+) -> None:
+    """Add the flags of `run` and `resume`; the texts name the defaults."""
     group.add_argument(
         "--concurrency",
         type=_positive,
         metavar="N",
-        help="questions at once (32; 1 with the embedded model)",
+        help=f"questions at once ({concurrency})",
     )
     group.add_argument(
         "--question-timeout",
         type=_seconds,
         metavar="S",
-        help="hard deadline of one question, beyond the profile's own limits (1800)",
+        help=f"hard deadline of a question ({seconds})",
     )
     group.add_argument(
-        "--tries", type=_positive, default=3, metavar="N", help="of a question whose servers fail"
+        "--tries",
+        type=_positive,
+        default=3,
+        metavar="N",
+        help="how often to try a question whose servers fail (3)",
     )
     group.add_argument(
         "--ray", metavar="ADDRESS", help="spread the work over a Ray cluster; `auto` finds it"
@@ -170,7 +233,7 @@ def _add_grading(parser: argparse.ArgumentParser, *, default: str) -> None:
         action="append",
         default=[default] if default else [],
         metavar="NAME",
-        help="how answers are graded (`eval list`); several are graded side by side",
+        help="of `eval list`; NAME,NAME grades side by side",
     )
     group.add_argument("--judge", metavar="URL", help="the model that judges, where one is needed")
     group.add_argument("--judge-model", metavar="NAME", help="which model to ask for there")
@@ -178,7 +241,7 @@ def _add_grading(parser: argparse.ArgumentParser, *, default: str) -> None:
     group.add_argument(
         "--exact-first",
         action="store_true",
-        help="an answer that equals the reference is correct without asking the judge",
+        help="ask no judge about what equals the reference",
     )
 
 
@@ -189,17 +252,18 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """The settings of `ask`; several model endpoints may stand behind one flag."""
-    group = parser.add_argument_group("settings")
+    group = parser.add_argument_group("settings: these and all others of `seekling ask --help`")
     group.add_argument("--config", metavar="FILE", help="a TOML settings file")
     group.add_argument(
         "--model",
         nargs="+",
         action="extend",
         metavar="URL",
-        help="one or more endpoints of the model, or `embedded`",
+        help="endpoints that share the work, or `embedded`",
     )
     for flag, setting, metavar, help_text in SETTINGS:
         if flag != "--model":
+            help_text = help_text if flag in _SHOWN_SETTINGS else argparse.SUPPRESS
             group.add_argument(flag, dest=setting, metavar=metavar, help=help_text)
 
 
@@ -208,14 +272,19 @@ def _add_grade(add: "AddCommand") -> None:
         "grade",
         "grade the stored answers again; the agent is not run",
         usage="seekling eval grade DIR [--grader NAME …] [options]",
+        examples=_GRADE_EXAMPLES,
     )
     parser.add_argument("directory", metavar="DIR", help="the run's directory")
     _add_grading(parser, default="")
     parser.add_argument(
-        "--again", action="store_true", help="also what this very grader has graded before"
+        "--again", action="store_true", help="also what this grader has graded before"
     )
     parser.add_argument(
-        "--judge-concurrency", type=_positive, default=16, metavar="N", help="answers at once (16)"
+        "--judge-concurrency",
+        type=_positive,
+        default=16,
+        metavar="N",
+        help="questions to the judge at once (16)",
     )
     _add_output(parser)
 
@@ -225,6 +294,7 @@ def _add_table(add: "AddCommand") -> None:
         "table",
         "print the scores and the tools' use of one or more runs",
         usage="seekling eval table DIR… [options]",
+        examples=_TABLE_EXAMPLES,
     )
     parser.add_argument("directories", nargs="+", metavar="DIR", help="the runs' directories")
     parser.add_argument(
@@ -240,13 +310,13 @@ def _add_table(add: "AddCommand") -> None:
         action="append",
         default=[],
         metavar="FIELD",
-        help="also by a field of the dataset, such as hops",
+        help="also by a field of the dataset, such as hops; can be repeated",
     )
     parser.add_argument(
         "--shape",
-        choices=("runs", "card"),
+        choices=("runs", "card", "questions"),
         default="runs",
-        help="a row per run, or a model card's: a row per model, a column per dataset",
+        help="a row per run; per model, with a column per dataset; or per question",
     )
 
 
@@ -255,6 +325,7 @@ def _add_compare(add: "AddCommand") -> None:
         "compare",
         "compare two runs question by question",
         usage="seekling eval compare A B [options]",
+        examples=_COMPARE_EXAMPLES,
     )
     parser.add_argument("first", metavar="A", help="a run's directory")
     parser.add_argument("second", metavar="B", help="another one")
@@ -266,7 +337,8 @@ def _add_export(add: "AddCommand") -> None:
     parser = add(
         "export",
         "write trajectories for training, or for another viewer",
-        usage="seekling eval export DIR --format NAME [--where EXPR] [-o FILE]",
+        usage="seekling eval export DIR --format NAME -o FILE [options]",
+        examples=_EXPORT_EXAMPLES,
     )
     parser.add_argument("directory", metavar="DIR", help="the run's directory")
     parser.add_argument("--format", required=True, metavar="NAME", help="see `eval list`")
@@ -279,13 +351,15 @@ def _add_export(add: "AddCommand") -> None:
         "--out",
         required=True,
         metavar="FILE",
-        help="a new file: .jsonl or .parquet; of the format inspect .eval",
+        help="a new file: .jsonl, .parquet; for inspect .eval",
     )
-    parser.add_argument("--tokenizer", metavar="FOLDER", help="of the model, for token ids")
+    parser.add_argument("--tokenizer", metavar="FOLDER", help="of the model; for the format tokens")
     parser.add_argument(
-        "--best", action="store_true", help="of each question the shortest episode that passes"
+        "--best", action="store_true", help="of each question the shortest correct episode"
     )
-    parser.add_argument("--unsettled", action="store_true", help="also episodes that are owed")
+    parser.add_argument(
+        "--unsettled", action="store_true", help="also episodes that failed or were cut off"
+    )
 
 
 def _positive(text: str) -> int:
@@ -311,6 +385,10 @@ async def run(options: argparse.Namespace) -> int:
         from agent_client.cli import eval_run
 
         return await eval_run.run(options)
+    if options.eval_command == "grade":
+        from agent_client.cli import eval_grading
+
+        return await eval_grading.run(options)
     from agent_client.cli import eval_results
 
-    return await eval_results.run(options)
+    return eval_results.run(options)

@@ -1,5 +1,6 @@
-"""What a person sees of an evaluation: an estimate before it, a line that moves, a summary."""
+"""What a person sees of an evaluation at work, and how it ended: lines that move, a summary."""
 
+import logging
 import math
 import os
 import shlex
@@ -7,15 +8,14 @@ import shutil
 import time
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TextIO
 
 import anyio
 
-from agent_client.agent.limits import Limits, Prices
 from agent_client.clean import terminal_line
 from agent_client.evaluation.runner.progress import Progress, ProviderState
 from agent_client.evaluation.statistics.intervals import wilson
@@ -36,15 +36,7 @@ ETA_SECONDS = 10.0
 NOTE_CHARS = 500
 NAME_CHARS = 60
 
-CARD_SEARCHES = 2.2
-"""Searches per question of the published II-Search-4B run on SimpleQA (its model card)."""
-CARD_VISITS = 3.5
-"""Page visits per question of the same run."""
-SEARCH_TOKENS, PAGE_TOKENS, REPLY_TOKENS, START_TOKENS = 1_500, 5_000, 400, 1_500
-"""Rough sizes for an estimate of prompts: results of a search, a page, a reply with its thinking,
-and what stands before the first reply."""
-CHARS_PER_TOKEN = 4
-
+_PLURALS = {"search": "searches", "hit or visit": "hits and visits"}
 _CLEAR_LINE, _UP = "\r\x1b[K", "\x1b[1A"
 _DIM, _OFF = "\x1b[2m", "\x1b[0m"
 
@@ -93,6 +85,8 @@ class EvalDisplay:
         self._samples: deque[_Sample] = deque()
         self._shown: list[str] = []
         self._note = ""
+        self._plain = ""
+        """The last line where nothing moves."""
         self._told_at = -math.inf
         self._told_tenth = 0
 
@@ -117,10 +111,29 @@ class EvalDisplay:
 
     def tell(self, line: str) -> None:
         """A line that stays, above those that move."""
+        self._stay(terminal_line(line, NOTE_CHARS) + "\n")
+
+    def _stay(self, text: str) -> None:
         shown = self._shown
         self._draw([])
-        self._print(terminal_line(line, NOTE_CHARS) + "\n")
+        self._print(text)
         self._draw(shown)
+
+    @contextmanager
+    def above_logs(self) -> Generator[None]:
+        """Have what this process logs to the same stream stay above the lines that move."""
+        handlers = [
+            handler
+            for handler in logging.getLogger().handlers
+            if isinstance(handler, logging.StreamHandler) and handler.stream is self._err
+        ]
+        for handler in handlers if self._is_moving else ():
+            handler.setStream(_Above(self._stay))
+        try:
+            yield
+        finally:
+            for handler in handlers:
+                handler.setStream(self._err)
 
     def close(self) -> None:
         """Take the moving lines away and leave one that says how far the run came."""
@@ -141,11 +154,13 @@ class EvalDisplay:
         parts = self._parts(now)
         if is_last and self._progress.owed:
             parts["eta"] = (
-                f"{self._progress.owed:,} owed after {_span(now - self._progress.started)}"
+                f"{self._progress.owed:,} owed after {span(now - self._progress.started)}"
             )
         slowed = [] if is_last else _slowed(self._progress.providers, now)
         line = " · ".join([*parts.values(), *slowed])
-        self._print(terminal_line(line, NOTE_CHARS) + "\n")
+        if line != self._plain:
+            self._plain = line
+            self._print(terminal_line(line, NOTE_CHARS) + "\n")
 
     def _print(self, text: str) -> None:
         if not self._is_silent:
@@ -185,9 +200,11 @@ class EvalDisplay:
             "misses": f"{it.replay_misses:,} not recorded" if it.replay_misses else "",
             "turns": f"{self._turns_per_second(now):,.3g} turns/s" if it.turns else "",
             "cache": f"cache {100 * it.cache_hits / calls:.0f} %" if calls else "",
-            "eta": f"ETA {'unknown' if remaining is None else _span(remaining)}"
+            "eta": f"ETA {'unknown' if remaining is None else span(remaining)}"
             if it.owed
-            else f"took {_span(now - it.started)}",
+            else f"took {span(now - it.started)}"
+            if not it.waiting_for_judge
+            else "",
         }
         return {name: part for name, part in parts.items() if part}
 
@@ -213,55 +230,48 @@ class EvalDisplay:
         return (self._progress.turns - sample.turns) / seconds if seconds > 0 else 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSize:
-    """How much a run has to do."""
+class _Above:
+    """A stream whose texts stay above the lines that move."""
 
-    questions: int
-    repeats: int = 1
-    owed: int
-    """Episodes that are not settled; all of them when a run begins."""
-    continuing: int = 0
-    """Owed ones that go on in the middle."""
-    concurrency: int
-    question_seconds: float
-    """The deadline of one episode."""
-    is_judged: bool = False
-    """Whether a grader asks a model."""
+    def __init__(self, stay: Callable[[str], None]) -> None:
+        self._stay = stay
+
+    def write(self, text: str) -> None:
+        self._stay("".join(f"{terminal_line(line, NOTE_CHARS)}\n" for line in text.splitlines()))
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
 
-def estimate(size: RunSize, limits: Limits, prices: Prices | None = None) -> list[str]:
-    """What a run is about to cost, in lines to print before it begins.
-
-    The number of calls is taken from the published run of a model that was trained for this; it is
-    bounded by the limits. Nothing is measured.
+def score_line(
+    grader: str, *, correct: int, incorrect: int, not_attempted: int, repeats: int = 1
+) -> str:
+    """What a grader found, with its denominator and interval.
 
     Args:
-        size: what there is to do.
-        limits: of one episode.
-        prices: of the model's tokens; None or zeros leave money out.
+        grader: its name.
+        correct: episodes with this verdict; likewise the others.
+        incorrect: see `correct`.
+        not_attempted: see `correct`.
+        repeats: how often each question is asked.
     """
-    searches = min(CARD_SEARCHES, limits.searches or math.inf)
-    visits = min(CARD_VISITS, limits.visits or math.inf)
-    most = min(limits.tool_calls, limits.turns - 1)  # the last turn is the answer's
-    share = min(1.0, most / (searches + visits))
-    searches, visits = searches * share, visits * share
-    calls = searches + visits + 1
-    lines = [
-        _work(size),
-        f"about {_about(calls * size.owed)} model calls, {_about(searches * size.owed)} searches"
-        f" and {_about(visits * size.owed)} visits, if it goes as on the model card of"
-        f" II-Search-4B ({CARD_SEARCHES} searches and {CARD_VISITS} visits a question)",
-    ]
-    if size.is_judged:
-        lines.append(f"about {_about(size.owed)} calls of the judge")
-    if prices and (prices.prompt or prices.completion):
-        lines.append(_money(size, limits, prices, searches, visits))
-    return [*lines, _worst(size, limits)]
+    graded = correct + incorrect + not_attempted
+    name = terminal_line(grader, NAME_CHARS)
+    if not graded:
+        return f"{name}: no score, because nothing is graded"
+    line = f"{name}: {correct:,}/{graded:,} correct = {_share(correct, graded, repeats)}"
+    return f"{line}, {incorrect:,} incorrect, {not_attempted:,} not attempted"
 
 
 def closing(
-    progress: Progress, *, directory: Path, grader: str, repeats: int = 1, what: str = ""
+    progress: Progress,
+    *,
+    directory: Path,
+    grader: str,
+    repeats: int = 1,
+    what: str = "",
+    why_ungraded: str = "",
+    needs_judge: bool = False,
 ) -> list[str]:
     """How a run ended, in lines to print after it.
 
@@ -271,77 +281,54 @@ def closing(
         grader: whose verdicts were counted; "" is none.
         repeats: how often each question is asked.
         what: why it ended before its time, as the runner says.
+        why_ungraded: why answers have no verdict, as far as that is known.
+        needs_judge: whether somebody has to name a judge first.
     """
     it, at = progress, shlex.quote(str(directory))
     lines = [terminal_line(what, NOTE_CHARS)] if what else []
-    graded = _graded(it)
-    if graded:
+    missing = it.done - _graded(it) if grader else 0
+    if grader:
         lines.append(
-            f"{terminal_line(grader, NAME_CHARS)}: {it.correct:,}/{graded:,} correct ="
-            f" {_share(it.correct, graded, repeats)}, {it.incorrect:,} incorrect,"
-            f" {it.not_attempted:,} not attempted"
+            score_line(
+                grader,
+                correct=it.correct,
+                incorrect=it.incorrect,
+                not_attempted=it.not_attempted,
+                repeats=repeats,
+            )
         )
-    elif grader:
-        lines.append(f"{terminal_line(grader, NAME_CHARS)}: no score, because nothing is graded")
-    missing = it.ungraded + it.waiting_for_judge
-    if it.owed or (missing and grader):
-        lines.append(
-            f"not the final score: {it.owed:,} of {it.total:,} episodes are owed and"
-            f" {missing:,} have no verdict"
-        )
+    why = f" ({terminal_line(why_ungraded, NOTE_CHARS)})" if why_ungraded else ""
+    told = [
+        f"{it.owed:,} of {counted(it.total, 'episode')} owed" if it.owed else "",
+        f"no verdict for {counted(missing, 'answer')}{why}" if missing else "",
+    ]
+    if any(told):
+        lines.append(f"not the final score: {', '.join(filter(None, told))}")
     if it.owed:
         lines.append(f"go on with: seekling eval resume {at}")
-    if missing and grader:
-        lines.append(f"grade again with: seekling eval grade {at} --grader {grader}")
-    cost = f", ${it.cost_usd:,.2f}" if it.cost_usd else ""
-    lines.append(
-        f"this time: {it.turns:,} turns, {it.searches:,} searches, {it.visits:,} visits,"
-        f" {it.tool_errors:,} tool errors, {it.tokens:,} tokens{cost}"
-    )
-    if it.blocked_mirrors:
-        lines.append(f"pages that publish benchmarks, kept from the model: {it.blocked_mirrors:,}")
+    if missing:
+        judge = " --judge URL" if needs_judge else ""
+        lines.append(f"ask for verdicts: seekling eval grade {at} --grader {grader}{judge}")
     return lines
 
 
-def _work(size: RunSize) -> str:
-    episodes = size.questions * size.repeats
-    times = f" × {size.repeats:,}" if size.repeats > 1 else ""
-    line = f"{_count(size.questions, 'question')}{times}, {size.concurrency:,} at once"
-    if size.owed < episodes or size.continuing:
-        line += f": {episodes - size.owed:,} are done, {size.owed:,} are owed"
-        line += f", {size.continuing:,} of them go on in the middle" if size.continuing else ""
-    return line
-
-
-def _money(size: RunSize, limits: Limits, prices: Prices, searches: float, visits: float) -> str:
-    """Each call reads again what was said before it, so prompts grow with the square of calls."""
-    page = min(PAGE_TOKENS, limits.result_chars // CHARS_PER_TOKEN)
-    search = min(SEARCH_TOKENS, limits.result_chars // CHARS_PER_TOKEN)
-    tools = searches + visits
-    per_call = REPLY_TOKENS + (searches * search + visits * page) / tools if tools else 0.0
-    prompt = (tools + 1) * START_TOKENS + per_call * tools * (tools + 1) / 2
-    if limits.context_tokens:
-        prompt = min(prompt, (tools + 1) * limits.context_tokens)
-    reply = (tools + 1) * REPLY_TOKENS
-    dollars = size.owed * (prompt * prices.prompt + reply * prices.completion) / 1e6
-    return (
-        f"about {_about(prompt * size.owed)} tokens of prompts and {_about(reply * size.owed)} of"
-        f" replies: ${dollars:,.2f} without a prompt cache; roughly, at {page:,} tokens a page"
-    )
-
-
-def _worst(size: RunSize, limits: Limits) -> str:
-    seconds = min(limits.seconds + limits.answer_seconds, size.question_seconds)
+def effort_line(progress: Progress) -> str:
+    """What this opening of a run took, or "" where nothing was asked of the model."""
+    it = progress
+    if not it.turns:
+        return ""
     parts = [
-        f"{limits.turns * size.owed:,} model calls",
-        f"{limits.tool_calls * size.owed:,} tool calls",
+        counted(it.turns, "turn"),
+        counted(it.searches, "search"),
+        counted(it.visits, "visit"),
+        counted(it.tool_errors, "tool error") if it.tool_errors else "",
+        counted(it.tokens, "token") if it.tokens else "",
+        f"${it.cost_usd:,.2f}" if it.cost_usd else "",
+        f"{counted(it.blocked_mirrors, 'hit or visit')} of pages that publish benchmarks kept away"
+        if it.blocked_mirrors
+        else "",
     ]
-    if limits.total_tokens:
-        parts.append(f"{limits.total_tokens * size.owed:,} tokens")
-    if limits.cost_usd:
-        parts.append(f"${limits.cost_usd * size.owed:,.2f}")
-    hours = _span(seconds * math.ceil(size.owed / size.concurrency))
-    return f"at most, by the limits: {', '.join(parts)}, {hours}"
+    return f"this time: {', '.join(filter(None, parts))}"
 
 
 def _graded(progress: Progress) -> int:
@@ -361,27 +348,22 @@ def _slowed(providers: Mapping[str, ProviderState], now: float) -> list[str]:
     slowed = [it for it in providers.items() if it[1].limit < it[1].most or it[1].waits_until > now]
     texts: list[str] = []
     for name, state in sorted(slowed, key=lambda it: it[1].limit / it[1].most):
-        wait = f", waits {_span(state.waits_until - now)}" if state.waits_until > now else ""
+        wait = f", waits {span(state.waits_until - now)}" if state.waits_until > now else ""
         texts.append(
             f"{terminal_line(name, NAME_CHARS)}: {state.most:,}→{int(state.limit):,} at once,"
-            f" {_count(state.refusals, 'refusal')}{wait}"
+            f" {counted(state.refusals, 'refusal')}{wait}"
         )
     return texts
 
 
-def _about(number: float) -> str:
-    """A number with two digits that count."""
-    if number < 1:
-        return "0"
-    step = 10 ** max(0, math.floor(math.log10(number)) - 1)
-    return f"{round(number / step) * step:,}"
+def counted(number: int, one: str) -> str:
+    """A number with its noun: `1 question`, `2,000 questions`."""
+    if number == 1:
+        return f"1 {one}"
+    return f"{number:,} {_PLURALS.get(one, one + 's')}"
 
 
-def _count(number: int, one: str) -> str:
-    return f"{number:,} {one if number == 1 else one + 's'}"
-
-
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """A time to one part in sixty or better: `42 s`, `12 min`, `1 h 12 min`, `3 d 4 h`."""
     if seconds < 90:
         return f"{max(0, math.ceil(seconds))} s"

@@ -1,22 +1,18 @@
-"""`seekling eval grade|table|compare|export|list`: what is done with runs that are stored."""
+"""`seekling eval table|compare|export|list`: what is done with runs that are stored."""
 
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent_client.evaluation.graders.grading import GradeCounts
     from agent_client.evaluation.records.stored_run import StoredRun
 
 
-async def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Run the chosen subcommand and return the exit status."""
     match options.eval_command:
-        case "grade":
-            return await _grade(options)
         case "table":
             return _table(options)
         case "compare":
@@ -27,57 +23,13 @@ async def run(options: argparse.Namespace) -> int:
             return _list(options)
 
 
-async def _grade(options: argparse.Namespace) -> int:
-    """Grade the stored answers; 3 when answers stay ungraded."""
-    from agent_client.cli.eval_run import grader_names, judge_settings, teller
-    from agent_client.cli.options import load_config
-    from agent_client.evaluation.graders.grading import grade_run
-    from agent_client.evaluation.records.run_writer import RunWriter
-    from agent_client.evaluation.runner.pace import Paces
-    from agent_client.evaluation.runner.progress import Progress
-    from agent_client.evaluation_app import RunSettings, open_graders
-
-    progress = Progress()
-    paces = Paces(progress, options.judge_concurrency)
-    with RunWriter.resume(Path(options.directory)) as writer:
-        manifest = writer.manifest
-        config = load_config(options, {**manifest.config, **judge_settings(options)})
-        settings = RunSettings(
-            graders=grader_names(options) or manifest.graders,
-            template=Path(options.judge_template) if options.judge_template else None,
-            exact_first=options.exact_first,
-        )
-        opened = open_graders(config, settings, paces=paces, tell=teller(options))
-        async with opened as (graders, _):
-            counts = await grade_run(
-                writer,
-                graders,
-                only_ungraded=not options.again,
-                progress=progress,
-                judges_at_once=options.judge_concurrency,
-            )
-    if options.json:
-        print(json.dumps([asdict(count) for count in counts]))
-    else:
-        print("\n".join(map(_counted, counts)))
-    return 3 if any(count.ungraded for count in counts) else 0
-
-
-def _counted(count: "GradeCounts") -> str:
-    graded = count.correct + count.incorrect + count.not_attempted
-    line = f"{count.grader}: {count.correct:,}/{graded:,} correct"
-    if count.not_attempted:
-        line += f", {count.not_attempted:,} not attempted"
-    if count.ungraded:
-        line += f"; not final: {count.ungraded:,} ungraded, run this again"
-    return line
-
-
 def _table(options: argparse.Namespace) -> int:
     from agent_client.evaluation.statistics.summary import summarise
     from agent_client.evaluation.statistics.tables import table_csv, table_json, table_markdown
 
     runs = [_read(directory) for directory in options.directories]
+    if options.shape == "questions":
+        return _questions(options, runs)
     summaries = [summarise(run, _grader(options, run), by=options.by) for run in runs]
     match options.format:
         case "csv":
@@ -86,6 +38,25 @@ def _table(options: argparse.Namespace) -> int:
             text = table_json(summaries)
         case _:
             text = table_markdown(summaries, shape=options.shape)
+    sys.stdout.write(text)
+    return 0
+
+
+def _questions(options: argparse.Namespace, runs: "list[StoredRun]") -> int:
+    from agent_client.evaluation.statistics.question_rows import (
+        questions_csv,
+        questions_json,
+        questions_markdown,
+    )
+
+    graded = [(run, _grader(options, run)) for run in runs]
+    match options.format:
+        case "csv":
+            text = questions_csv(graded)
+        case "json":
+            text = questions_json(graded)
+        case _:
+            text = "\n".join(questions_markdown(run, grader) for run, grader in graded)
     sys.stdout.write(text)
     return 0
 
@@ -104,12 +75,15 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _grader(options: argparse.Namespace, run: "StoredRun") -> str:
-    return options.grader or run.manifest.graders[0]
+    from agent_client.evaluation.statistics.judged import default_grader
+
+    return options.grader or default_grader(run)
 
 
 def _export(options: argparse.Namespace) -> int:
+    from agent_client.clean import terminal_text
     from agent_client.evaluation.export.export import export_run
-    from agent_client.evaluation.export.formats import RowSettings
+    from agent_client.evaluation.export.formats import settings_for
     from agent_client.evaluation.export.selection import Selection
 
     run = _read(options.directory)
@@ -121,11 +95,15 @@ def _export(options: argparse.Namespace) -> int:
             where=options.where, best_of=options.best, also_unsettled=options.unsettled
         ),
         grader=options.grader or "",
-        settings=RowSettings(tokenizer=Path(options.tokenizer) if options.tokenizer else None),
+        settings=settings_for(Path(options.tokenizer) if options.tokenizer else None),
     )
-    print(f"{report.path}: {report.written:,} of {len(run.records):,} episodes", file=sys.stderr)
-    for reason, count in report.left_out.items():
-        print(f"  left out: {count:,} {reason}", file=sys.stderr)
+    left_out = dict(report.left_out)
+    if absent := run.expected - len(run.records):
+        left_out["not over yet"] = absent
+    told = [f"{report.path}: {report.written:,} of {run.expected:,} episodes"]
+    told += [f"  left out: {count:,} {reason}" for reason, count in left_out.items()]
+    for line in told:
+        print(terminal_text(line), file=sys.stderr)
     return 0
 
 
@@ -136,17 +114,24 @@ def _list(options: argparse.Namespace) -> int:
     from agent_client.evaluation.graders import GRADERS
 
     known = {
-        "datasets": {it.name: f"graded by {it.grader}; {it.hub.repository}" for it in BENCHMARKS},
+        "datasets": {
+            it.name: f"graded by {it.grader}; on the hub {it.hub.repository}" for it in BENCHMARKS
+        },
         "graders": dict(GRADERS),
-        "export formats": dict(FORMAT_LINES),
-        "facts for export --where": {name: fact.line for name, fact in FACTS.items()},
+        "formats": dict(FORMAT_LINES),
+        "facts": {name: fact.line for name, fact in FACTS.items()}
+        | {
+            "grade_GRADER": "what this grader says; score_GRADER: its measure",
+            "field.NAME": "a field of the dataset, such as field.hops",
+        },
     }
+    titles = {"formats": "export formats", "facts": "facts for export --where"}
     if options.json:
         print(json.dumps(known))
         return 0
     for title, entries in known.items():
         width = max(map(len, entries))
-        print(f"{title}:")
+        print(f"{titles.get(title, title)}:")
         for name, line in entries.items():
             print(f"  {name:{width}}  {line}")
         print()

@@ -2,52 +2,100 @@
 
 import argparse
 import json
+import os
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from agent_client.cli.eval_grading import (
+    count_stored,
+    grade_stored,
+    grader_names,
+    judge_settings,
+    teller,
+    why_ungraded,
+)
 from agent_client.cli.options import load_config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent_client.app import Tell
     from agent_client.cli.eval_display import EvalDisplay
-    from agent_client.evaluation.question import Dataset
+    from agent_client.evaluation.question import Dataset, Question
+    from agent_client.evaluation.records.manifest import RunManifest
     from agent_client.evaluation.records.run_writer import RunWriter
+    from agent_client.evaluation.run_settings import RunSettings
     from agent_client.evaluation.runner.progress import Progress
     from agent_client.evaluation.runner.runner import RunEnd
     from agent_client.evaluation_app import OpenedRun
 
 
-def teller(options: argparse.Namespace) -> "Tell":
-    """Tells lines on stderr, unless that is not wanted."""
-    from agent_client.clean import terminal_line
+@dataclass(slots=True)
+class _Report:
+    """What is told when a run ends, whichever way it does."""
 
-    def tell(line: str) -> None:
-        if not options.quiet:
-            print(terminal_line(line, 400), file=sys.stderr, flush=True)
+    directory: Path
+    grader: str
+    repeats: int
+    progress: "Progress"
+    needs_judge: bool
+    end: "RunEnd | None" = None
+    """None where somebody interrupted it."""
+    why_ungraded: str = ""
 
-    return tell
+    def lines(self) -> list[str]:
+        """The score, what is missing, and the commands that get it."""
+        from agent_client.cli.eval_display import closing
+
+        end = self.end
+        return closing(
+            self.progress,
+            directory=self.directory,
+            grader=self.grader,
+            repeats=self.repeats,
+            what=end.what if end and not end.error else "",  # the error is told as such
+            why_ungraded=self.why_ungraded,
+            needs_judge=self.needs_judge,
+        )
 
 
 async def run(options: argparse.Namespace) -> int:
     """Begin a run, or go on with one; the exit code tells whether anything is owed."""
-    return await (_begin(options) if options.eval_command == "run" else _go_on(options))
+    from agent_client.clean import terminal_line
+
+    reports: list[_Report] = []
+    try:
+        await (_begin if options.eval_command == "run" else _go_on)(options, reports)
+    finally:
+        # Out here, where nothing is open any more that a closed stdout could upset.
+        for report in reports:
+            out = sys.stderr if options.json else sys.stdout
+            for line in report.lines() if not (options.json and options.quiet) else ():
+                print(terminal_line(line, 1_000), file=out)
+    (report,) = reports
+    end = report.end
+    assert end is not None  # else it was interrupted
+    if end.error:
+        raise end.error
+    if options.json:
+        print(_as_json(report, end))
+    return 0 if end.reason == "done" and not end.ungraded else 3
 
 
-async def _begin(options: argparse.Namespace) -> int:
-    from agent_client.evaluation.records.run_writer import RunWriter
-    from agent_client.evaluation_app import (
+async def _begin(options: argparse.Namespace, reports: list[_Report]) -> None:
+    from agent_client.evaluation.run_settings import (
         OWN_DIRECTORY,
         QUESTION_SECONDS,
         RunSettings,
-        open_run,
     )
+    from agent_client.evaluation_app import open_run
 
     tell = teller(options)
-    _claim_dataset(options)
+    claim_dataset(options)
     config = load_config(options, judge_settings(options))
     dataset, where = _dataset(options, tell)
     directory = Path(options.out or f"runs/{dataset.name}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -67,13 +115,16 @@ async def _begin(options: argparse.Namespace) -> int:
     )
     async with open_run(config, settings, directory, tell=tell) as opened:
         manifest = opened.manifest(dataset, where=where, seed=options.seed, repeats=options.repeats)
-        with RunWriter.create(directory, manifest, dataset.questions) as writer:
-            return await _work(options, writer, opened, tell)
+        if options.judge and not opened.judge:
+            tell(f"--judge is not used: no judge is asked by {', '.join(settings.graders)}")
+        with _created(directory, manifest, dataset.questions) as writer:
+            await _work(options, writer, opened, tell, reports)
 
 
-async def _go_on(options: argparse.Namespace) -> int:
+async def _go_on(options: argparse.Namespace, reports: list[_Report]) -> None:
     from agent_client.evaluation.records.run_writer import RunWriter
-    from agent_client.evaluation_app import RunSettings, open_run
+    from agent_client.evaluation.run_settings import RunSettings
+    from agent_client.evaluation_app import open_run
 
     tell = teller(options)
     with RunWriter.resume(Path(options.directory)) as writer:
@@ -84,8 +135,8 @@ async def _go_on(options: argparse.Namespace) -> int:
         settings = RunSettings(
             graders=grader_names(options) or stored.graders,
             are_asked_for=bool(options.grader or stored.judge),
-            template=_path(options.judge_template),
-            exact_first=options.exact_first,
+            template=_path(options.judge_template or stored.judge_template),
+            exact_first=options.exact_first or stored.exact_first,
             concurrency=options.concurrency or stored.concurrency,
             question_seconds=options.question_timeout or stored.question_seconds,
             record=stored.record,
@@ -94,9 +145,62 @@ async def _go_on(options: argparse.Namespace) -> int:
             allow_mirrors=stored.allow_mirrors,
             ray=options.ray or "",
         )
+        if not writer.plan().owed:
+            await _only_grade(options, writer, settings, tell, reports)
+            return
         async with open_run(config, settings, writer.directory, tell=tell) as opened:
             _expect_the_same(writer, opened, may_differ=options.force)
-            return await _work(options, writer, opened, tell)
+            await _work(options, writer, opened, tell, reports)
+
+
+async def _only_grade(
+    options: argparse.Namespace,
+    writer: "RunWriter",
+    settings: "RunSettings",
+    tell: "Tell",
+    reports: list[_Report],
+) -> None:
+    """Go on with a run that owes no episode: neither model nor tools are opened."""
+    from agent_client.evaluation.runner.progress import Progress
+    from agent_client.evaluation.runner.runner import RunEnd
+
+    tell(f"run: {writer.directory}: nothing is owed")
+    progress, judge = Progress(), writer.manifest.judge
+    ungraded = 0
+    if options.grader or options.judge or not count_stored(writer, settings.graders, progress):
+        counts, judge = await grade_stored(writer, options, settings, progress, tell=tell)
+        ungraded = max((count.ungraded for count in counts), default=progress.done)
+    report = _report(writer, settings, progress, judge)
+    report.end = RunEnd(reason="done", settled=progress.done, owed=0, ungraded=ungraded)
+    report.why_ungraded = why_ungraded(writer, report.grader)
+    reports.append(report)
+
+
+def _report(
+    writer: "RunWriter", settings: "RunSettings", progress: "Progress", judge: str
+) -> _Report:
+    from agent_client.evaluation.graders import GRADERS
+
+    grader = settings.graders[0]
+    return _Report(
+        directory=writer.directory,
+        grader=grader,
+        repeats=writer.manifest.repeats,
+        progress=progress,
+        needs_judge=GRADERS.get(grader, "").startswith("judge") and not judge,
+    )
+
+
+def _created(
+    directory: Path, manifest: "RunManifest", questions: "Sequence[Question]"
+) -> "RunWriter":
+    from agent_client.errors import StorageFailed
+    from agent_client.evaluation.records.run_writer import RunWriter
+
+    try:
+        return RunWriter.create(directory, manifest, questions)
+    except StorageFailed as exc:  # nothing has begun that could be gone on with
+        raise StorageFailed(str(exc), hint="put that right, or name another --out") from exc
 
 
 def _expect_the_same(writer: "RunWriter", opened: "OpenedRun", *, may_differ: bool) -> None:
@@ -119,7 +223,7 @@ def _expect_the_same(writer: "RunWriter", opened: "OpenedRun", *, may_differ: bo
         writer.add_remark(f"resumed although {'; '.join(told)}")
 
 
-def _claim_dataset(options: argparse.Namespace) -> None:
+def claim_dataset(options: argparse.Namespace) -> None:
     """Give a dataset that stands behind a flag with several values back to the command."""
     from agent_client.cli.main import UsageError
     from agent_client.model_choice import looks_like_url
@@ -132,19 +236,6 @@ def _claim_dataset(options: argparse.Namespace) -> None:
     if options.dataset is None:
         raise UsageError("name a dataset: seekling eval run DATASET; `seekling eval list` has some")
     options.model = ",".join(models) if models else None
-
-
-def judge_settings(options: argparse.Namespace) -> dict[str, object]:
-    """The flags that say who judges, as settings."""
-    told = {"judge.model": options.judge, "judge.model_name": options.judge_model}
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def grader_names(options: argparse.Namespace) -> tuple[str, ...]:
-    """The graders of `--grader a,b --grader c`, once each."""
-    given = cast(Sequence[str], options.grader)
-    parts = (part.strip() for text in given for part in text.split(","))
-    return tuple(dict.fromkeys(filter(None, parts)))
 
 
 def _path(told: str | None) -> Path | None:
@@ -165,7 +256,11 @@ def _dataset(options: argparse.Namespace, tell: "Tell") -> "tuple[Dataset, str]"
         try:
             lines = Path(options.ids).read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as exc:
-            raise DatasetError(f"the list of ids {options.ids!r} cannot be read: {exc}") from exc
+            why = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
+            raise DatasetError(
+                f"the list of ids {options.ids!r} cannot be read: {why}",
+                hint="name a text file with one id per line",
+            ) from exc
         ids = frozenset(filter(None, map(str.strip, lines)))
     how = [
         options.where.strip(),
@@ -178,48 +273,50 @@ def _dataset(options: argparse.Namespace, tell: "Tell") -> "tuple[Dataset, str]"
 
 def _expect_free(directory: Path) -> None:
     """See at once, before anything is opened, that a run can begin there."""
-    from agent_client.errors import EvaluationError
+    from agent_client.errors import StorageFailed
     from agent_client.evaluation.records.run_directory import check_is_empty
 
     try:
         if directory.exists():
             check_is_empty(directory)
+        there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(0, f"{str(there)!r} is a file")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(0, f"{str(there)!r} is read-only for you")
     except OSError as exc:
-        raise EvaluationError(
-            f"{str(directory)!r} is no directory to write to: {exc.strerror}",
+        raise StorageFailed(
+            f"no run can be written to {str(directory)!r}: {exc.strerror}",
             hint="name another --out",
         ) from exc
 
 
 async def _work(
-    options: argparse.Namespace, writer: "RunWriter", opened: "OpenedRun", tell: "Tell"
-) -> int:
-    """Work on everything that is owed, and say how it ended."""
-    from agent_client.cli.eval_display import EvalDisplay, closing
+    options: argparse.Namespace,
+    writer: "RunWriter",
+    opened: "OpenedRun",
+    tell: "Tell",
+    reports: list[_Report],
+) -> None:
+    """Work on everything that is owed; from the first question on there is something to report."""
+    from agent_client.cli.eval_display import EvalDisplay, effort_line
 
-    progress, repeats = opened.progress, writer.manifest.repeats
+    progress = opened.progress
     for line in _estimate(writer, opened):
         tell(line)
-    display = EvalDisplay(progress, err=sys.stderr, is_silent=options.quiet, repeats=repeats)
-    what = ""
+    display = EvalDisplay(
+        progress, err=sys.stderr, is_silent=options.quiet, repeats=writer.manifest.repeats
+    )
+    report = _report(writer, opened.settings, progress, opened.judge)
     try:
-        end = await _to_the_end(options, writer, opened, display)
-        what = end.what
+        report.end = await _to_the_end(options, writer, opened, display)
+        report.why_ungraded = why_ungraded(writer, report.grader)
     finally:
-        display.close()
-        for line in closing(
-            progress,
-            directory=writer.directory,
-            grader=opened.settings.graders[0],
-            repeats=repeats,
-            what=what,
-        ):
-            tell(line)
-    if options.json:
-        print(_as_json(writer.directory, progress, end))
-    if end.error:
-        raise end.error
-    return 0 if end.reason == "done" and not end.ungraded else 3
+        if progress.total:
+            reports.append(report)
+            display.close()
+            if effort := effort_line(progress):
+                tell(effort)
 
 
 async def _to_the_end(
@@ -232,7 +329,8 @@ async def _to_the_end(
 
     progress = opened.progress
     async with AsyncExitStack() as stack:
-        solve = await stack.enter_async_context(opened.solver(writer.directory, tell=display.tell))
+        stack.enter_context(display.above_logs())
+        solve = await stack.enter_async_context(opened.solver(writer, tell=display.tell))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         runner = Runner(
             writer,
@@ -242,6 +340,7 @@ async def _to_the_end(
             progress=progress,
             policy=AttemptPolicy(tries=options.tries),
         )
+        progress.started = time.monotonic()
         tasks.start_soon(display.run)
         end = await runner.run()
         tasks.cancel_scope.cancel()
@@ -249,7 +348,7 @@ async def _to_the_end(
 
 
 def _estimate(writer: "RunWriter", opened: "OpenedRun") -> list[str]:
-    from agent_client.cli.eval_display import RunSize, estimate
+    from agent_client.cli.eval_estimate import RunSize, estimate
 
     plan, agent = writer.plan(), opened.agent
     size = RunSize(
@@ -259,7 +358,7 @@ def _estimate(writer: "RunWriter", opened: "OpenedRun") -> list[str]:
         continuing=sum(owed.is_begun for owed in plan.owed),
         concurrency=opened.concurrency,
         question_seconds=opened.settings.question_seconds,
-        is_judged=bool(opened.judge),
+        judges=sum(grader.needs_judge for grader in opened.graders),
     )
     lines = [f"run: {writer.directory}"]
     if writer.cut_bytes:
@@ -267,16 +366,17 @@ def _estimate(writer: "RunWriter", opened: "OpenedRun") -> list[str]:
     return lines + (estimate(size, agent.profile.limits, agent.prices) if plan.owed else [])
 
 
-def _as_json(directory: Path, progress: "Progress", end: "RunEnd") -> str:
+def _as_json(report: _Report, end: "RunEnd") -> str:
     """The object of `--json`: how far the run is; `eval table --json` says how well it did."""
-    it = progress
+    it = report.progress
     told = {
-        "directory": str(directory),
+        "directory": str(report.directory),
         "ended": end.reason,
         "what": end.what,
         "episodes": it.total,
         "settled": end.settled,
         "owed": end.owed,
+        "grader": report.grader,
         "correct": it.correct,
         "incorrect": it.incorrect,
         "not_attempted": it.not_attempted,

@@ -54,7 +54,9 @@ class Parser(argparse.ArgumentParser):
         if unknown and not unknown[0].startswith("-") and getattr(parsed, "command", "") == "ask":
             raise UsageError("the question is one argument: put it in quotation marks")
         if unknown:
-            asked = f"{self.prog} {getattr(parsed, 'command', '') or ''}".strip()
+            command = getattr(parsed, "command", "") or ""
+            inner = getattr(parsed, f"{command}_command", "") or ""
+            asked = f"{self.prog} {command} {inner}".strip().replace("  ", " ")
             raise UsageError(f"unrecognized arguments: {' '.join(unknown)}; see {asked} --help")
         return parsed
 

@@ -9,4 +9,6 @@ graders/      right, wrong or not attempted: offline rules and judges
 statistics/   tables, intervals, comparisons
 export/       trajectories for training and for other viewers
 ```
+
+`agent_client.evaluation_app` and `agent_client.grading_app` put these parts together.
 """

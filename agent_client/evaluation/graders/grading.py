@@ -90,6 +90,11 @@ class Grading:
         )
         """In the order of the graders."""
 
+    @property
+    def ungraded(self) -> int:
+        """Answers without a verdict of the grader that has failed most often."""
+        return max((count.ungraded for count in self.counts), default=0)
+
     async def take(self, record: EpisodeRecord) -> None:
         """Grade an episode. Returns without waiting for a judge; an owed episode is left alone."""
         if record.status in SETTLED:

@@ -73,7 +73,8 @@ def read_template(path: Path) -> Template:
             data = file.read(MAX_TEMPLATE_BYTES + 1)
         text = data.decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"the judge's template {path} cannot be read: {exc}", hint=hint) from exc
+        why = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
+        raise ConfigError(f"the judge's template {path} cannot be read: {why}", hint=hint) from exc
     if len(data) > MAX_TEMPLATE_BYTES:
         raise ConfigError(
             f"the judge's template {path} has more than {MAX_TEMPLATE_BYTES:,} bytes", hint=hint

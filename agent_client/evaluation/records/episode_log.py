@@ -9,6 +9,7 @@ from agent_client.evaluation.episode_record import EpisodeKey, Span
 from agent_client.evaluation.records.earlier_chain import EarlierChain
 from agent_client.evaluation.records.event_segments import add_span
 from agent_client.evaluation.records.stored_already import Diverged, StoredAlready
+from agent_client.evaluation.waiting import seconds_waited
 from agent_client.events import (
     AnswerDelta,
     Event,
@@ -73,6 +74,7 @@ class EpisodeLog:
         self.spans = list(chain.spans) if chain else list[Span]()
         self._append, self._put, self._clock = append, put, clock
         self._began = clock() - (chain.seconds if chain else 0.0)
+        self._told_seconds = 0.0
         self._writer = EventWriter(known)
         self._stored = StoredAlready(chain.events) if chain else None
         self._waiting: list[bytes] = []
@@ -84,7 +86,7 @@ class EpisodeLog:
         if isinstance(event, ReasoningDelta | AnswerDelta) or self._is_stored(event):
             return
         try:
-            line = self._writer.line(event, at=now_iso(), seconds=self._clock() - self._began)
+            line = self._writer.line(event, at=now_iso(), seconds=self._seconds())
         except ValueError as exc:
             logger.warning("an event of episode %r cannot be stored: %s", self.key.id[:80], exc)
             return
@@ -102,7 +104,7 @@ class EpisodeLog:
             if digest is None:
                 return
             line = self._writer.returned_line(
-                call, result, digest, at=now_iso(), seconds=self._clock() - self._began
+                call, result, digest, at=now_iso(), seconds=self._seconds()
             )
         except ValueError as exc:
             logger.warning("a result of episode %r cannot be stored: %s", self.key.id[:80], exc)
@@ -117,6 +119,12 @@ class EpisodeLog:
         self._waiting.clear()
         if span:
             add_span(self.spans, span)
+
+    def _seconds(self) -> float:
+        """Since the episode began, by its own time: waits for servers left out; never back."""
+        now = self._clock() - self._began - seconds_waited()
+        self._told_seconds = max(self._told_seconds, now)
+        return self._told_seconds
 
     def _is_stored(self, event: Event) -> bool:
         """Whether an event is stored already, or is not to be stored at all."""

@@ -102,6 +102,10 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
     graders: tuple[str, ...] = ()
     judge: str = ""
     """The judge's model, or ""."""
+    judge_template: str = ""
+    """Path of another prompt for the judge, or ""."""
+    exact_first: bool = False
+    """Whether an answer that equals the reference was right without asking the judge."""
     seed: int | None = None
     repeats: int = 1
     """How often each question is asked."""

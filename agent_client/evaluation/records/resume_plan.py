@@ -13,6 +13,15 @@ from agent_client.evaluation.records.event_segments import add_span, content, li
 from agent_client.evaluation.records.stored_lines import Ended, no_collection
 from agent_client.sessions.lenient_json import decoded
 
+WAITED = "WaitedTooLong"
+"""Type of the error of an attempt whose time limit came while it waited for a server. Its last
+reply is the answer that the limit forced, which nobody may take for the agent's own."""
+WEB_OUT_OF_REACH = "WebOutOfReach"
+"""Type of the error of an attempt that could read no page, as no other one could at that time.
+What its tools returned are those failures."""
+SPOILT = frozenset({WAITED, WEB_OUT_OF_REACH})
+"""Types of errors of attempts that nothing goes on from: the next one begins afresh."""
+
 
 class Owed(msgspec.Struct, frozen=True, kw_only=True):
     """An episode that has to be worked on, for the first time or again."""

@@ -1,7 +1,9 @@
 """The directory of a run: the names of its files, its lock, and how a file is opened or written."""
 
+import errno
 import os
 import re
+import shlex
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -43,9 +45,12 @@ def segment_numbers(directory: Path) -> list[int]:
 def storage_failed(directory: Path, exc: Exception) -> StorageFailed:
     """What a failed write means for a run."""
     why = (exc.strerror if isinstance(exc, OSError) else "") or str(exc)
+    remedy = "put that right"
+    if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE):
+        remedy = "raise the limit of open files (ulimit -n), or ask fewer questions at once"
     return StorageFailed(
         f"run {str(directory)!r} cannot be written: {why}",
-        hint=f"put that right, then go on with: seekling eval resume {directory}",
+        hint=f"{remedy}, then go on with: seekling eval resume {shlex.quote(str(directory))}",
     )
 
 
@@ -158,7 +163,8 @@ def check_is_empty(directory: Path) -> None:
     if MANIFEST in names:
         raise EvaluationError(
             f"{str(directory)!r} holds a run",
-            hint=f"go on with it: seekling eval resume {directory}; or name another --out",
+            hint=f"go on with it: seekling eval resume {shlex.quote(str(directory))};"
+            " or name another --out",
         )
     unfinished = MANIFEST + _UNFINISHED
     if unfinished in names:

@@ -20,7 +20,12 @@ from agent_client.evaluation.records.episode_log import EpisodeLog
 from agent_client.evaluation.records.event_segments import EventSegments
 from agent_client.evaluation.records.manifest import RunManifest, manifest_bytes, read_manifest
 from agent_client.evaluation.records.result_store import ResultStore
-from agent_client.evaluation.records.resume_plan import Owed, ResumePlan, find_unfinished
+from agent_client.evaluation.records.resume_plan import (
+    SPOILT,
+    Owed,
+    ResumePlan,
+    find_unfinished,
+)
 from agent_client.evaluation.records.run_directory import (
     FOLDER_MODE,
     GRADES,
@@ -282,12 +287,20 @@ class RunWriter:
     def _load(self, key: EpisodeKey) -> tuple[str, EarlierTurns | None]:
         """The run id and the earlier turns of an episode that begins now."""
         chain = None
-        if self.manifest.profile.content.get("resume") != "question":
+        if self._may_go_on(key):
             chain = self._read_chain(key)
         if chain is None:
             return uuid.uuid4().hex, None
         self._chains[key] = chain
         return chain.run_id, chain.turns
+
+    def _may_go_on(self, key: EpisodeKey) -> bool:
+        """Whether the next attempt goes on from what the last one has stored."""
+        if self.manifest.profile.content.get("resume") == "question":
+            return False
+        record = self.records.get(key)
+        is_spoilt = record and record.error and record.error.type in SPOILT
+        return not is_spoilt or key in self._unfinished
 
     def _read_chain(self, key: EpisodeKey) -> EarlierChain | None:
         record, unfinished = self.records.get(key), self._unfinished.get(key)

@@ -5,10 +5,10 @@ runner.py           which episode is next, how often it is tried, when a run sto
 episode.py          one episode: the shipped agent on one question, and the record of it
 continued.py        a model and tools that first give back what an attempt before has stored
 tool_failures.py    tools whose own side failed: tried again, and never blamed on the agent
+page_outage.py      tells pages that are dead from a web that is out of reach
 pace.py             how much is asked of one provider at once
 paced_model.py      a model's endpoint that is asked no faster than it takes
 watched_journal.py  counts what happens in an episode on its way into the journal
-waiting.py        the time for which an episode waits for its servers, which is not the agent's
 progress.py         the counters of a run, for whoever shows them
 ```
 """

@@ -18,8 +18,10 @@ from dataclasses import replace
 import anyio
 
 from agent_client.conversation import ModelReply, ModelRequest, ToolCall, ToolResult, ToolSpec
+from agent_client.errors import ModelError
 from agent_client.evaluation.ports import EarlierReply, EarlierResult, EarlierTurns, EpisodeJournal
-from agent_client.events import Emit
+from agent_client.evaluation.waiting import waited
+from agent_client.events import AnswerDelta, Emit, Event, Note, ReasoningDelta
 from agent_client.ports import ModelClient, Toolbox
 
 SEEDS = 2**31
@@ -39,6 +41,8 @@ class EpisodeClock:
     Attributes:
         waited_seconds: of those waits, in this attempt.
         was_cut: whether a wait was cut off, as by the agent's time limit.
+        silent_seconds: how long the model had said nothing when a request to it was cut off; 0.0
+            where none was.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,11 +52,16 @@ class EpisodeClock:
         self._now = 0.0
         self.waited_seconds = 0.0
         self.was_cut = False
+        self.silent_seconds = 0.0
 
     def __call__(self) -> float:
         """Seconds since the episode began; never fewer than before."""
-        self._now = max(self._now, self._clock() - self._started)
+        self._now = max(self._now, self.running())
         return self._now
+
+    def running(self) -> float:
+        """The same, but it goes back by a wait when that is over: to measure differences."""
+        return self._clock() - self._started
 
     def hold(self, seconds: float, was_cut: bool) -> None:
         """Leave out a wait that is over."""
@@ -139,9 +148,29 @@ class ContinuedModel:
         elif left.results:
             raise left.diverge("a tool's result is stored for which nothing was asked")
         else:
-            reply = await self._inner.complete(self._seeded(request), emit=emit)
+            reply = await self._live(self._seeded(request), emit)
         self._replies += 1
         self.endpoint = reply.endpoint
+        return reply
+
+    async def _live(self, request: ModelRequest, emit: Emit) -> ModelReply:
+        """Ask the model. Requests that failed, here or below, take none of the episode's time."""
+        clock = self._left.clock
+        heard = _Heard(emit, clock)
+        started = clock.running()
+        try:
+            reply = await self._inner.complete(request, emit=heard)
+        except ModelError:
+            waited(clock.running() - started)
+            raise
+        except BaseException:  # a limit of time, or somebody stopped the run
+            if heard.began_at is None:
+                clock.silent_seconds = clock.running() - started
+                clock.was_cut = clock.was_cut or heard.has_failed
+            raise
+        if heard.has_failed:
+            began_at = clock.running() if heard.began_at is None else heard.began_at
+            waited(began_at - started)
         return reply
 
     def _seeded(self, request: ModelRequest) -> ModelRequest:
@@ -232,6 +261,31 @@ class ContinuedTools:
         left.diverge(f"a call of {self._waiting[0].call.name} is not stored, and later turns are")
         for waiting in self._waiting:
             waiting.may_go.set()
+
+
+class _Heard:
+    """Passes the events of one request on, and remembers what became of it so far.
+
+    Attributes:
+        began_at: when the first token came, by `EpisodeClock.running`; None while none did.
+        has_failed: whether it was sent again because it had failed.
+    """
+
+    __slots__ = ("_clock", "_emit", "began_at", "has_failed")
+
+    def __init__(self, emit: Emit, clock: EpisodeClock) -> None:
+        self._emit, self._clock = emit, clock
+        self.began_at: float | None = None
+        self.has_failed = False
+
+    def __call__(self, event: Event) -> None:
+        kind = type(event)
+        if kind is ReasoningDelta or kind is AnswerDelta:
+            if self.began_at is None:
+                self.began_at = self._clock.running()
+        elif kind is Note:  # endpoints and pools tell of each new try so
+            self.has_failed = True
+        self._emit(event)
 
 
 class _Waiting:

@@ -26,6 +26,7 @@ from agent_client.evaluation.episode_record import (
     Status,
 )
 from agent_client.evaluation.ports import Episode, EpisodeJournal, Solve
+from agent_client.evaluation.records.resume_plan import WAITED, WEB_OUT_OF_REACH
 from agent_client.evaluation.runner.continued import (
     ContinuedModel,
     ContinuedTools,
@@ -34,8 +35,14 @@ from agent_client.evaluation.runner.continued import (
     ReplayDiverged,
 )
 from agent_client.evaluation.runner.pace import Pace
-from agent_client.evaluation.runner.tool_failures import RetriedTools, ToolRetryPolicy
-from agent_client.evaluation.runner.waiting import waits_go_to
+from agent_client.evaluation.runner.page_outage import PageOutage
+from agent_client.evaluation.runner.tool_failures import (
+    NO_PAGE,
+    NO_PAGE_HINT,
+    RetriedTools,
+    ToolRetryPolicy,
+)
+from agent_client.evaluation.waiting import waits_go_to
 from agent_client.ports import Toolbox
 from agent_client.sessions.journal import now_iso
 
@@ -45,11 +52,14 @@ RESTART = ReplayDiverged.__name__
 """Type of the error of an attempt that could not go on as the one before it had begun."""
 DEADLINE = "EpisodeDeadline"
 """Type of the error of an attempt that was cut off by its hard deadline."""
-WAITED = "WaitedTooLong"
-"""Type of the error of an attempt whose time limit came while it waited for a busy server."""
 MAX_ERROR_CHARS = 2_000
 """Of an error's message in a record."""
-_WAITED_HINT = "resume the run with fewer questions at once (--concurrency)"
+MAX_SILENT_SHARE = 0.5
+"""Of the limit of time: where it ends during a request to the model that has brought no token for
+longer than that, the model's server hangs. Less says nothing: on a CPU a long prompt takes long."""
+_WAITED_HINT = (
+    "see whether the servers hang, or resume with fewer questions at once (--concurrency)"
+)
 _DEADLINE_HINT = "see whether the model's server or a tool hangs, and resume the run"
 
 
@@ -105,9 +115,10 @@ def solver(
             leaves them as they are.
         search_pace: of all searches together; None sets none.
     """
+    outage = PageOutage()
 
     async def solve(episode: Episode, journal: EpisodeJournal) -> EpisodeRecord:
-        attempt = _Attempt(agent, settings, episode, journal, tools_for, search_pace)
+        attempt = _Attempt(agent, settings, episode, journal, tools_for, search_pace, outage)
         return await attempt.record()
 
     return solve
@@ -155,6 +166,7 @@ class _Attempt:
         journal: EpisodeJournal,
         tools_for: ToolsFor | None,
         search_pace: Pace | None,
+        outage: PageOutage,
     ) -> None:
         self._episode, self._journal, self._settings = episode, journal, settings
         self._started = now_iso()
@@ -162,7 +174,8 @@ class _Attempt:
         self._left = EarlierLeft(episode.earlier, self._clock)
         self._watch = tools_for(episode, agent.tools) if tools_for else None
         inner = self._watch or agent.tools
-        self._tools = RetriedTools(inner, settings.retries, search_pace=search_pace)
+        self._outage = outage
+        self._tools = RetriedTools(inner, settings.retries, search_pace=search_pace, outage=outage)
         self._model = ContinuedModel(agent.model, self._left, seed=episode.seed)
         saw = self._watch.took_over if self._watch else None
         tools = ContinuedTools(self._tools, self._left, journal, saw)
@@ -203,9 +216,11 @@ class _Attempt:
         if reason in ("model_error", "tool_error"):
             status = "infra_error"
         error = recorded_error(outcome.error) if outcome.error else None
-        if reason == "time_limit" and self._clock.was_cut:
-            waited = f"waited {self._clock.waited_seconds:,.0f} s until its servers took more"
+        if reason == "time_limit" and (waited := self._waited()):
             error = RecordedError(type=WAITED, message=waited, hint=_WAITED_HINT)
+            status = "infra_error"
+        if self._tools.unread and self._outage.is_on:
+            error = RecordedError(type=WEB_OUT_OF_REACH, message=NO_PAGE, hint=NO_PAGE_HINT)
             status = "infra_error"
         return msgspec.structs.replace(
             self._record(status, error, outcome),
@@ -221,6 +236,15 @@ class _Attempt:
             prefix=outcome.prefix,
             sources=outcome.sources,
         )
+
+    def _waited(self) -> str:
+        """What was waited for when the time ran out; "" where the agent was at work."""
+        clock = self._clock
+        if clock.was_cut:
+            return f"waited {clock.waited_seconds:,.0f} s until its servers took more"
+        if clock.silent_seconds > MAX_SILENT_SHARE * self._agent.profile.limits.seconds:
+            return f"the model had said nothing for {clock.silent_seconds:,.0f} s"
+        return ""
 
     def _record(
         self, status: Status, error: RecordedError | None, outcome: Outcome | None = None

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import anyio
 
 from agent_client.evaluation.runner.progress import Progress, ProviderState
-from agent_client.evaluation.runner.waiting import waiting
+from agent_client.evaluation.waiting import waiting
 from agent_client.model.retries import MAX_RETRY_AFTER_SECONDS
 
 DECREASE = 0.8

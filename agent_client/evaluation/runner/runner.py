@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import anyio
 
-from agent_client.errors import StorageFailed
+from agent_client.errors import StorageFailed, ToolServerError
 from agent_client.evaluation.episode_record import (
     SETTLED,
     EpisodeKey,
@@ -57,6 +57,11 @@ class Grades(Protocol):
         """Wait for the judges."""
         ...
 
+    @property
+    def ungraded(self) -> int:
+        """Answers that one of the graders has failed on."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
@@ -69,7 +74,7 @@ class RunEnd:
     ungraded: int
     """Settled ones without a verdict: `seekling eval grade` asks for it again."""
     what: str = ""
-    """What is dead or full, and what to do, in one or two sentences; "" where nothing is."""
+    """What is dead or full, in one or two sentences; "" where nothing is."""
     error: StorageFailed | None = None
     """With the reason `storage`."""
 
@@ -240,7 +245,8 @@ class Runner:
             reason=reason,
             settled=progress.done,
             owed=progress.owed,
-            ungraded=max(0, progress.done - graded),
+            # The run's score is of the first grader; what a second one lacks is missing as well.
+            ungraded=max(0, progress.done - graded, self._grades.ungraded if self._grades else 0),
             what=self._what_failed(reason),
             error=self._writer.failure,
         )
@@ -249,15 +255,16 @@ class Runner:
         if failure := self._writer.failure:
             return f"{failure}; {failure.hint}" if failure.hint else str(failure)
         if reason == "infrastructure":
-            what = f"the last {self._failures} attempts all failed"
+            what = f"the last {self._failures:,} attempts all failed"
         elif reason == "owed":
-            what = f"{self._progress.infra_errors} episodes failed {self._queue.policy.tries} times"
+            failed = self._progress.infra_errors
+            what = f"{failed:,} {'episode' if failed == 1 else 'episodes'} failed"
         else:
             return ""
         if error := self._last_error:
             what += f", the last one with {error.type}: {error.message}"
             what += f" ({error.hint})" if error.hint else ""
-        return f"{what}; when that is put right: seekling eval resume {self._writer.directory}"
+        return what
 
     async def _work(self) -> None:
         while (work := await self._queue.next()) is not None:
@@ -332,6 +339,7 @@ class Runner:
             return
         progress.infra_errors += not work.has_failed
         work.has_failed = True
+        self._last_error = record.error
         if record.error and record.error.type in LASTING:
             return
         if self._is_outage(record.error):
@@ -343,11 +351,10 @@ class Runner:
     def _is_outage(self, error: RecordedError | None) -> bool:
         """Whether nothing but failures comes. Then nothing is begun for a while, or ever again."""
         self._failures += 1
-        self._last_error = error
         wave, rest = divmod(self._failures, max(MIN_WAVE, self._concurrency))
         if wave and not rest:
             pause = self._queue.policy.outage_pause(wave)
-            if pause is None or not self._progress.turns:  # what never worked will not come back
+            if pause is None or self._never_worked(error):
                 self._stop("infrastructure")
                 self._progress.note = self._what_failed("infrastructure")
             else:
@@ -355,6 +362,13 @@ class Runner:
                 what = f"{error.type}: {error.message}" if error else "no error named"
                 self._progress.note = f"everything fails, waiting {pause:.0f} s ({what})"
         return wave > 0
+
+    def _never_worked(self, error: RecordedError | None) -> bool:
+        """Whether what is dead was so from the start: then nobody waits for it to come back."""
+        progress = self._progress
+        if error is not None and error.type == ToolServerError.__name__:
+            return not (progress.searches or progress.visits)
+        return not progress.turns
 
     async def _grade(self, grades: Grades, record: EpisodeRecord) -> None:
         try:

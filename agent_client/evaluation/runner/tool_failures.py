@@ -3,11 +3,13 @@
 Our server says of each failure whose it was, in `_meta["seekling/error"]`. A search that its
 providers refuse is tried again for long, and then ends the episode: an agent that cannot search
 says nothing about the agent. A page that does not load is the web's normal: it is tried twice
-more, then the model reads that it failed. What other servers say goes to the model as it is.
+more, then the model reads that it failed; only where no page loads any more, the episode ends. What
+other servers say goes to the model as it is.
 """
 
 import math
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,19 +21,27 @@ from agent_client.agent.offered_tools import ToolKind, kind_of
 from agent_client.conversation import ToolCall, ToolResult, ToolSpec
 from agent_client.errors import ToolServerError
 from agent_client.evaluation.runner.pace import Pace
-from agent_client.evaluation.runner.waiting import waiting
+from agent_client.evaluation.runner.page_outage import OUT_OF_REACH, PageOutage
+from agent_client.evaluation.runner.watched_journal import SEARCH_META
+from agent_client.evaluation.waiting import waited, waiting
 from agent_client.model.retries import MAX_RETRY_AFTER_SECONDS
 from agent_client.ports import Toolbox
 
 ERROR_META = "seekling/error"
 SEARCH_FAILURES = frozenset({"rate_limited", "blocked", "unavailable", "timeout"})
 """Kinds of failures of a search that are its providers' own."""
+OWN_INDEX = "local"
+"""Provider of our server: an index on its machine, such as the encyclopedia that comes with it."""
+FAILED_OUTCOMES = frozenset({"failed", "blocked", "skipped"})
+"""Of a search provider that was asked before."""
 SEARCH_TRIES = 5
 PAGE_TRIES = 3
 MAX_PAGE_WAIT_SECONDS = 10.0
 """A page that wants to be asked later than that is asked then: the agent's time runs."""
 MAX_PROVIDERS = 8
 """Of a failed search, that are named."""
+NO_PAGE = "no page can be read any more, whatever its address"
+NO_PAGE_HINT = "see whether the tools' machine reaches the web, and resume the run"
 _MAX_WORD_CHARS = 60
 
 
@@ -100,15 +110,29 @@ class RetriedTools:
 
     Attributes:
         retries: calls that were made again.
+        unread: pages that nobody answered for.
     """
 
     def __init__(
-        self, inner: Toolbox, policy: ToolRetryPolicy, *, search_pace: Pace | None = None
+        self,
+        inner: Toolbox,
+        policy: ToolRetryPolicy,
+        *,
+        search_pace: Pace | None = None,
+        outage: PageOutage | None = None,
     ) -> None:
-        """Call `inner`; its searches, all episodes together, at `search_pace`."""
+        """Call `inner`.
+
+        Args:
+            inner: the tools.
+            policy: how long is waited.
+            search_pace: of the searches of all episodes together.
+            outage: watches the visits of all episodes; None is for this one alone.
+        """
         self._inner, self._policy, self._search_pace = inner, policy, search_pace
+        self._outage = outage or PageOutage()
         self._kinds: dict[str, ToolKind] = {}
-        self.retries = 0
+        self.retries = self.unread = 0
 
     async def list_tools(self) -> Sequence[ToolSpec]:
         """The tools as they are."""
@@ -120,10 +144,17 @@ class RetriedTools:
         """Run one tool, again where that helps.
 
         Raises:
-            ToolServerError: the connection is lost, or searching fails.
+            ToolServerError: the connection is lost, searching fails, or no page loads any more.
         """
-        if self._kinds.get(call.name) == "search":
+        kind = self._kinds.get(call.name)
+        if kind == "search":
             return await self._search(call)
+        result = await self._again_and_again(call)
+        if kind == "visit":
+            self._watch(call, result)
+        return result
+
+    async def _again_and_again(self, call: ToolCall) -> ToolResult:
         result = await self._inner.call(call)
         for retry in range(1, PAGE_TRIES):
             failure = ToolFailure.of(result)
@@ -136,12 +167,23 @@ class RetriedTools:
             result = await self._inner.call(call)
         return result
 
+    def _watch(self, call: ToolCall, result: ToolResult) -> None:
+        """See whether pages can be read at all."""
+        failure = ToolFailure.of(result)
+        if not result.is_error:
+            self._outage.read()
+        elif failure is not None and failure.retryable and failure.kind in OUT_OF_REACH:
+            self._outage.failed(call.arguments)
+            self.unread += 1
+            if self._outage.is_on:
+                raise ToolServerError(call.name, NO_PAGE, hint=NO_PAGE_HINT)
+
     async def _search(self, call: ToolCall) -> ToolResult:
         retries = 0
         while True:
             result = await self._search_once(call)
-            failure = ToolFailure.of(result)
-            if failure is None or failure.kind not in SEARCH_FAILURES:
+            failure = _search_failure(result)
+            if failure is None:
                 return result
             if not failure.retryable or retries + 1 == SEARCH_TRIES:
                 times = "" if not retries else f" {retries + 1} times"
@@ -156,13 +198,13 @@ class RetriedTools:
                 await self._policy.sleep(self._policy.seconds_before(retries, failure))
 
     async def _search_once(self, call: ToolCall) -> ToolResult:
-        """Search once, when it is this search's turn."""
+        """Search once, when it is this search's turn. What a failed one took is no time of ours."""
         pace = self._search_pace
         if pace is None:
-            return await self._inner.call(call)
+            return await self._timed(call)
         number = await pace.acquire()
         try:
-            result = await self._inner.call(call)
+            result = await self._timed(call)
             failure = ToolFailure.of(result)
             if failure is not None and failure.kind == "rate_limited":
                 pace.refused(number, failure.retry_after_seconds)
@@ -171,6 +213,40 @@ class RetriedTools:
             return result
         finally:
             pace.release()
+
+    async def _timed(self, call: ToolCall) -> ToolResult:
+        started = time.monotonic()
+        result = await self._inner.call(call)
+        if _search_failure(result) is not None:
+            waited(time.monotonic() - started)
+        return result
+
+
+def _search_failure(result: ToolResult) -> ToolFailure | None:
+    """What failed on the search side; None where it worked, or the model's query was at fault."""
+    failure = ToolFailure.of(result)
+    if failure is None:
+        return _makeshift(result)
+    return failure if failure.kind in SEARCH_FAILURES else None
+
+
+def _makeshift(result: ToolResult) -> ToolFailure | None:
+    """What failed where the tools' own index stood in for the web.
+
+    Our server asks its index last, so that a person offline finds something. Were that graded, an
+    agent with the web would be compared with one that had an encyclopedia of a few pages.
+    """
+    told = result.meta.get(SEARCH_META)
+    if not isinstance(told, Mapping):
+        return None
+    said = cast(Mapping[str, object], told)
+    providers = said.get("providers")
+    if said.get("provider") != OWN_INDEX or not isinstance(providers, Mapping):
+        return None
+    outcomes = cast(Mapping[str, object], providers)
+    if FAILED_OUTCOMES.isdisjoint(map(str, outcomes.values())):
+        return None
+    return ToolFailure("unavailable", True, None, outcomes)
 
 
 def _seconds(value: object) -> float | None:

@@ -71,7 +71,8 @@ def _owed_because(summary: RunSummary) -> str:
     reasons: Counter[str] = Counter()
     for ending in summary.endings:
         if ending.status not in ("ok", "budget"):
-            reasons[_joined(ending.status, ending.error)] += ending.episodes
+            status = "not begun or cut off" if ending.status == "not_ended" else ending.status
+            reasons[_joined(status, ending.error)] += ending.episodes
     return _listed(reasons)
 
 
@@ -96,7 +97,7 @@ def _protocol(about: About) -> Iterator[str]:
         + ("; **not all verdicts were made in the same way**" if _is_mixed(about) else "")
     )
     version = f", version {markdown_name(about.dataset_version)}" if about.dataset_version else ""
-    where = f", where {markdown_name(about.where)}" if about.where else ""
+    where = f": {markdown_name(about.where)}" if about.where else ""
     known = about.dataset_total >= about.questions
     of_how_many = f"its {counted(about.dataset_total, 'question')}" if known else "its questions"
     yield (
@@ -239,10 +240,12 @@ def _web(summary: RunSummary) -> Iterator[str]:
     if seen.leaked_episodes:
         line += f". Without these: {headline(seen.without_leaked)}"
     yield line
-    if summary.about.replay or summary.replay_misses:
+    if summary.about.replay and not summary.replay_misses:
+        yield "Replay: the recording held every call"
+    elif summary.replay_misses:
         yield (
             f"Replay: {counted(summary.replay_misses, 'call')} that the recording does not hold,"
-            f" in {summary.replay_miss_episodes:,} of {over:,}"
+            f" in {counted(summary.replay_miss_episodes, 'episode')}, owed ones included"
         )
 
 

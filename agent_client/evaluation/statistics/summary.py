@@ -130,6 +130,8 @@ def summarise(run: StoredRun, grader: str, *, by: Sequence[str] = ()) -> RunSumm
     about, episodes = about_run(run, grader)
     records = [record for episode in episodes if (record := episode.settled)]
     score = score_of(episodes)
+    # A miss can be why an episode is owed, so that these count, too.
+    misses = [episode.record.replay_misses for episode in episodes if episode.record]
     return RunSummary(
         about=about,
         score=score,
@@ -142,8 +144,8 @@ def summarise(run: StoredRun, grader: str, *, by: Sequence[str] = ()) -> RunSumm
         endings=endings(episodes),
         budget_stops=budget_stops(records),
         contamination=contamination(episodes, score),
-        replay_misses=sum(record.replay_misses for record in records),
-        replay_miss_episodes=sum(record.replay_misses > 0 for record in records),
+        replay_misses=sum(misses),
+        replay_miss_episodes=sum(miss > 0 for miss in misses),
         evidence=evidence_paths(episodes),
         breakdowns=tuple(_breakdown(run, episodes, field) for field in by),
     )

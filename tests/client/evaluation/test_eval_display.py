@@ -1,6 +1,7 @@
 """What a person sees of an evaluation while it runs."""
 
 import io
+import logging
 import re
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import anyio
 import pytest
 
 from agent_client.agent.limits import Limits, Prices
-from agent_client.cli.eval_display import EvalDisplay, RunSize, closing, estimate
+from agent_client.cli.eval_display import EvalDisplay, closing, effort_line
+from agent_client.cli.eval_estimate import RunSize, estimate
 from agent_client.evaluation.runner.progress import Progress, ProviderState
 
 
@@ -284,7 +286,7 @@ def test_an_agent_without_tools_is_estimated_too() -> None:
 
 
 def test_money_and_the_judge_are_estimated_where_there_are_any() -> None:
-    size = RunSize(questions=10, owed=10, concurrency=1, question_seconds=60, is_judged=True)
+    size = RunSize(questions=10, owed=10, concurrency=1, question_seconds=60, judges=1)
 
     lines = estimate(size, Limits(), Prices(prompt=1.0, completion=2.0))
 
@@ -303,7 +305,7 @@ def test_the_estimate_of_a_resume_counts_what_is_owed() -> None:
     )
 
     assert estimate(size, Limits())[0] == (
-        "111 questions × 3, 4 at once: 313 are done, 20 are owed, 3 of them go on in the middle"
+        "111 questions × 3, 4 at once: 313 are done, 20 are owed, 3 of them were begun"
     )
 
 
@@ -312,14 +314,20 @@ def test_the_end_never_hides_what_is_missing() -> None:
         total=4_326, done=4_300, correct=3_900, incorrect=350, not_attempted=20, ungraded=30
     )
 
-    lines = closing(progress, directory=Path("runs/a b"), grader="simpleqa", what="all is dead")
+    lines = closing(
+        progress,
+        directory=Path("runs/a b"),
+        grader="simpleqa",
+        what="all is dead",
+        why_ungraded="HTTP 500",
+    )
 
-    assert lines[:5] == [
+    assert lines == [
         "all is dead",
         "simpleqa: 3,900/4,270 correct = 91.3 % (90.5–92.1), 350 incorrect, 20 not attempted",
-        "not the final score: 26 of 4,326 episodes are owed and 30 have no verdict",
+        "not the final score: 26 of 4,326 episodes owed, no verdict for 30 answers (HTTP 500)",
         "go on with: seekling eval resume 'runs/a b'",
-        "grade again with: seekling eval grade 'runs/a b' --grader simpleqa",
+        "ask for verdicts: seekling eval grade 'runs/a b' --grader simpleqa",
     ]
 
 
@@ -329,9 +337,49 @@ def test_a_whole_run_ends_with_its_score_and_what_it_took() -> None:
     )
 
     assert closing(progress, directory=Path("runs/a"), grader="em_f1") == [
-        "em_f1: 3/3 correct = 100.0 % (43.9–100.0), 0 incorrect, 0 not attempted",
-        "this time: 9 turns, 4 searches, 2 visits, 0 tool errors, 1,200 tokens, $0.50",
+        "em_f1: 3/3 correct = 100.0 % (43.9–100.0), 0 incorrect, 0 not attempted"
     ]
+    assert effort_line(progress) == (
+        "this time: 9 turns, 4 searches, 2 visits, 1,200 tokens, $0.50"
+    )
+
+
+def test_what_was_asked_once_is_told_in_the_singular_and_nothing_not_at_all() -> None:
+    once = Progress(total=1, turns=1, searches=1, visits=1, tool_errors=1, blocked_mirrors=1)
+
+    assert effort_line(once) == (
+        "this time: 1 turn, 1 search, 1 visit, 1 tool error,"
+        " 1 hit or visit of pages that publish benchmarks kept away"
+    )
+    assert effort_line(Progress(total=1)) == ""
+
+
+def test_answers_that_nobody_judged_ask_for_a_judge() -> None:
+    progress = Progress(total=3, done=3)  # no judge was named: nothing was even tried
+
+    lines = closing(progress, directory=Path("a"), grader="simpleqa", needs_judge=True)
+
+    assert lines[1:] == [
+        "not the final score: no verdict for 3 answers",
+        "ask for verdicts: seekling eval grade a --grader simpleqa --judge URL",
+    ]
+
+
+def test_logs_stay_above_the_lines_that_move() -> None:
+    clock, terminal = Clock(), Terminal()
+    display = EvalDisplay(at_work(clock), err=terminal, clock=clock, columns=lambda: 80)
+    logger = logging.getLogger()
+    handler = logging.StreamHandler(terminal)
+    logger.addHandler(handler)
+    try:
+        display.refresh()
+        with display.above_logs():
+            logger.warning("the server\x1b[2J was lost")
+        assert terminal.screen[0] == "the server[2J was lost"
+        assert len(terminal.screen) == 2
+        assert handler.stream is terminal
+    finally:
+        logger.removeHandler(handler)
 
 
 def test_without_a_verdict_there_is_no_score() -> None:
@@ -340,7 +388,7 @@ def test_without_a_verdict_there_is_no_score() -> None:
     lines = closing(progress, directory=Path("a"), grader="frames")
 
     assert lines[0] == "frames: no score, because nothing is graded"
-    assert lines[1].startswith("not the final score: 0 of 3 episodes are owed and 3")
+    assert lines[1].startswith("not the final score: no verdict for 3 answers")
 
 
 def test_repeats_of_a_question_do_not_narrow_the_interval() -> None:

@@ -190,7 +190,7 @@ async def test_what_fails_thrice_is_owed_and_never_settled(tmp_path: Path) -> No
     with run_in(tmp_path / "run", names(4)) as writer:
         end, progress = await worked(writer, solving(model))
         assert (end.reason, end.settled, end.owed) == ("owed", 3, 1)
-        assert "1 episodes failed 3 times, the last one with ModelUnreachable" in end.what
+        assert "1 episode failed, the last one with ModelUnreachable" in end.what
         assert writer.records[EpisodeKey("q1")].status == "infra_error"
         assert EpisodeKey("q1") not in writer.plan().settled
     assert model.asked["q1"] == POLICY.tries
@@ -218,7 +218,6 @@ async def test_a_run_with_nothing_but_failures_stops_and_says_what_is_dead(
         assert writer.plan().settled.isdisjoint(owed)
     assert end.reason == "infrastructure"
     assert "http://m/v1: nobody there (start it)" in end.what
-    assert f"seekling eval resume {tmp_path / 'run'}" in end.what
     assert progress.note == end.what
     assert 0 <= len(model.requests) - works_for - waves * MIN_WAVE <= 2
     assert (end.settled, end.owed) == (settled, 100 - settled)
@@ -472,6 +471,7 @@ class Listening:
 
     taken: list[EpisodeRecord] = field(default_factory=list[EpisodeRecord])
     order: list[str] = field(default_factory=list[str])
+    ungraded: int = 0
 
     async def take(self, record: EpisodeRecord) -> None:
         self.taken.append(record)

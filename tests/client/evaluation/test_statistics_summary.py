@@ -227,8 +227,9 @@ def test_leaked_episodes_are_counted_and_taken_out_of_a_second_score() -> None:
 
 
 def test_replay_misses_are_counted() -> None:
-    summary = summary_of(each("cci"), records={"q0": {"replay_misses": 4}})
-    assert (summary.replay_misses, summary.replay_miss_episodes) == (4, 1)
+    missed = {"q0": {"replay_misses": 4}, "q3": {"replay_misses": 1}}  # the latter's is owed
+    summary = summary_of(each("ccie"), records=missed)
+    assert (summary.replay_misses, summary.replay_miss_episodes) == (5, 2)
 
 
 @pytest.mark.parametrize(

@@ -68,14 +68,14 @@ def test_the_notes_say_by_what_the_numbers_can_be_made_again() -> None:
     assert "Profile: ii-card-2025, `efefefefefef`; changed for this run: limits.turns=9" in told
     assert "Grader: exact, `abababababab`; judge judge-1" in told
     assert (
-        "Dataset: simpleqa, version v1, `cdcdcdcdcdcd`; 2 of its 4,326 questions, where"
-        " topic=='Art'" in told
+        "Dataset: simpleqa, version v1, `cdcdcdcdcdcd`; 2 of its 4,326 questions: topic=='Art'"
+        in told
     )
     assert (
         "Run: runs/one, 2026-11-23T11:00:00Z, Seekling 0.1.0, seed 7, web replayed from runs/web"
         in told
     )
-    assert "Replay: 0 calls that the recording does not hold, in 0 of 2" in told
+    assert "Replay: the recording held every call" in told
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_notes_say_by_what_the_numbers_can_be_made_again() -> None:
     [
         ("e", "1 owed (infra_error ModelUnreachable 1), of 4 answers"),
         ("x", "1 owed (cancelled 1), of 4 answers"),
-        ("-", "1 owed (not_ended 1), of 4 answers"),
+        ("-", "1 owed (not begun or cut off 1), of 4 answers"),
         ("u", "1 ungraded (1 whose grader failed), of 4 answers"),
         ("s", "1 ungraded (1 not judged yet), of 4 answers"),
     ],
@@ -111,8 +111,8 @@ def test_a_run_from_the_disk_is_told_as_it_was(tmp_path: Path) -> None:
         in (told)
     )
     assert (
-        "**Not final**: 1 owed (not_ended 1), 1 ungraded (1 whose grader failed), of 4 answers."
-        " Were none of these correct: 25.0 % (1/4; 4.6–69.9)." in told
+        "**Not final**: 1 owed (not begun or cut off 1), 1 ungraded (1 whose grader failed),"
+        " of 4 answers. Were none of these correct: 25.0 % (1/4; 4.6–69.9)." in told
     )
 
 

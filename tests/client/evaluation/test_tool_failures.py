@@ -168,3 +168,32 @@ def test_whatever_a_server_sends_is_read_without_an_error(told: object) -> None:
     if failure is not None:
         assert failure.retry_after_seconds is None or 0 <= failure.retry_after_seconds <= 60
         assert len(failure.text) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("provider", "providers", "tries"),
+    [
+        ("local", {"duckduckgo": "blocked", "local": "answered"}, SEARCH_TRIES),
+        ("local", {"searxng": "skipped", "local": "answered"}, SEARCH_TRIES),
+        ("local", {"local": "answered"}, 1),
+        ("local", {"brave": "no results", "local": "answered"}, 1),
+        ("brave", {"searxng": "failed", "brave": "answered"}, 1),
+    ],
+)
+async def test_an_index_that_stands_in_for_a_web_that_fails_is_no_answer(
+    provider: str, providers: Said, tries: int
+) -> None:
+    class Answering(StepTools):
+        async def call(self, call: ToolCall) -> ToolResult:
+            self.calls.append(call)
+            meta = {"seekling/search": {"provider": provider, "providers": providers}}
+            return ToolResult(call.id, call.name, "hits", meta=meta)
+
+    inner, waits = Answering(), Waits()
+    tools = RetriedTools(inner, ToolRetryPolicy(sleep=waits.sleep))
+    if tries == 1:
+        assert (await call(tools, SEARCH)).text == "hits"
+    else:
+        with pytest.raises(ToolServerError, match=r"5 times: unavailable \(.+: answered\)"):
+            await call(tools, SEARCH)
+    assert len(inner.calls) == tries

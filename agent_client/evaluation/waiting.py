@@ -8,10 +8,23 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 Hold = Callable[[float, bool], None]
 """Takes the seconds of a wait, and whether it was cut off."""
-_hold: ContextVar[Hold | None] = ContextVar("hold", default=None)
+
+
+@dataclass(slots=True)
+class _Waits:
+    hold: Hold
+    seconds: float = 0.0
+
+    def tell(self, seconds: float, was_cut: bool) -> None:
+        self.seconds += seconds
+        self.hold(seconds, was_cut)
+
+
+_waits: ContextVar[_Waits | None] = ContextVar("waits", default=None)
 
 
 @contextmanager
@@ -20,24 +33,36 @@ def waits_go_to(hold: Hold) -> Generator[None]:
 
     Calls that wait side by side tell theirs one by one.
     """
-    token = _hold.set(hold)
+    token = _waits.set(_Waits(hold))
     try:
         yield
     finally:
-        _hold.reset(token)
+        _waits.reset(token)
 
 
 @contextmanager
 def waiting(clock: Callable[[], float] = time.monotonic) -> Generator[None]:
     """What happens inside is a wait for a server, by a clock of monotonic seconds."""
-    hold = _hold.get()
-    if hold is None:
+    waits = _waits.get()
+    if waits is None:
         yield
         return
     started = clock()
     try:
         yield
     except BaseException:
-        hold(clock() - started, True)
+        waits.tell(clock() - started, True)
         raise
-    hold(clock() - started, False)
+    waits.tell(clock() - started, False)
+
+
+def waited(seconds: float) -> None:
+    """Tell of a wait that turned out to be one when it was over: a request that failed."""
+    if waits := _waits.get():
+        waits.tell(seconds, False)
+
+
+def seconds_waited() -> float:
+    """All waits so far of the episode that is at work here; 0.0 outside of one."""
+    waits = _waits.get()
+    return waits.seconds if waits else 0.0
