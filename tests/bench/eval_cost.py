@@ -17,7 +17,8 @@ CPU is that of the client's process alone (`time.process_time`), without its set
 server's is a column of its own. Other work on the machine raises CPU too (two threads of one core,
 caches), so the first line says how long a fixed piece of Python takes before and after. Log bytes
 are all bytes of the run's directory; the payload is the UTF-8 bytes of all that was asked, written
-by the model and returned by tools, where what a tool returned counts once however often it came.
+by the model and returned by tools; the distinct payload counts what a tool returned once however
+often it came, as it is stored.
 Needs Linux.
 """
 
@@ -108,12 +109,12 @@ async def run_here(port: int, questions: str, index: str, directory: str) -> dic
 
 
 def payload_bytes(directory: Path) -> tuple[int, int]:
-    """UTF-8 bytes of all that was said, and of it what tools returned, each result once."""
+    """UTF-8 bytes of all that was said and returned, and the same with each result once."""
     from agent_client.evaluation.records.stored_run import read_episode, read_run
     from agent_client.events import ModelReplied
 
     run = read_run(directory)
-    said = 0
+    said = results = 0
     returned: set[str] = set()
     for record in run.records.values():
         episode = read_episode(run, record)
@@ -124,9 +125,10 @@ def payload_bytes(directory: Path) -> tuple[int, int]:
                 said += len(message.text.encode()) + len(message.reasoning.encode())
                 for call in message.tool_calls:
                     said += len(json.dumps(call.arguments).encode()) + len(call.name)
-        returned.update(one.result.text for one in episode.returned)
-    results = sum(len(text.encode()) for text in returned)
-    return said + results, results
+        texts = [one.result.text for one in episode.returned]
+        results += sum(len(text.encode()) for text in texts)
+        returned.update(texts)
+    return said + results, said + sum(len(text.encode()) for text in returned)
 
 
 def plan_seconds(directory: Path) -> tuple[float, float]:
@@ -220,15 +222,15 @@ def main() -> None:
 def figures_afterwards(directory: Path) -> list[tuple[str, str]]:
     """What the stored run takes: room, and time to be read."""
     size = size_of(directory)
-    payload, results = payload_bytes(directory)
+    payload, distinct = payload_bytes(directory)
     plan_seconds(directory)  # to warm up
     opening, planning = plan_seconds(directory)
     grade = command_seconds("eval", "grade", str(directory), "--grader", GRADER, "--again")
     table = command_seconds("eval", "table", str(directory))
     return [
         ("bytes stored", f"{size / 1e6:,.1f} MB"),
-        ("payload", f"{payload / 1e6:,.1f} MB ({results / 1e6:,.1f} MB of it tool results)"),
-        ("log bytes per payload byte", f"{size / payload:.2f}"),
+        ("payload", f"{payload / 1e6:,.1f} MB ({distinct / 1e6:,.1f} MB of it distinct)"),
+        ("log bytes per payload byte", f"{size / payload:.2f} ({size / distinct:.2f} of distinct)"),
         ("to open it for `resume`", f"{1_000 * opening:.0f} ms CPU"),
         ("to plan what is owed", f"{1_000 * planning:.0f} ms CPU"),
         ("`eval grade --again`, whole command", f"{grade:.2f} s"),
