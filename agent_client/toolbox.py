@@ -18,6 +18,7 @@ from mcp.types import CallToolResult, TextContent
 
 from agent_client.conversation import ToolCall, ToolResult, ToolSpec
 from agent_client.errors import ToolServerError
+from agent_client.tool_meta import ERROR_META
 
 logger = logging.getLogger(__name__)
 
@@ -314,7 +315,7 @@ def _tool_result(call: ToolCall, result: CallToolResult) -> ToolResult:
 
 def _failure(kind: str) -> Mapping[str, object]:
     """What our server says of its own failures, of one that it could not say."""
-    return {"seekling/error": {"kind": kind, "retryable": True, "retry_after_seconds": None}}
+    return {ERROR_META: {"kind": kind, "retryable": True, "retry_after_seconds": None}}
 
 
 def _leaf(exc: BaseException) -> BaseException:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent_client import tool_meta
+from agent_client.agent import page_result
+from mcp_server.tools import result_meta, web_visit
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("mcp_server", "agent_client")
 MAX_MODULE_LINES = 500
@@ -45,6 +49,12 @@ def importers_of(package: str, *prefixes: str) -> set[str]:
 def test_the_two_packages_meet_only_over_mcp() -> None:
     assert importers_of("mcp_server", "agent_client") == set()
     assert importers_of("agent_client", "mcp_server") == set()
+
+
+def test_both_packages_call_what_a_result_tells_programs_by_the_same_names() -> None:
+    for name in ("ERROR_META", "ERRORS_META", "SEARCH_META"):
+        assert getattr(tool_meta, name) == getattr(result_meta, name)
+    assert page_result.PAGES_META == web_visit.PAGES_META
 
 
 def test_the_protocol_is_known_in_few_places() -> None:

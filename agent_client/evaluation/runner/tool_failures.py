@@ -22,12 +22,11 @@ from agent_client.conversation import ToolCall, ToolResult, ToolSpec
 from agent_client.errors import ToolServerError
 from agent_client.evaluation.runner.pace import Pace
 from agent_client.evaluation.runner.page_outage import OUT_OF_REACH, PageOutage
-from agent_client.evaluation.runner.watched_journal import SEARCH_META
 from agent_client.evaluation.waiting import waited, waiting
 from agent_client.model.retries import MAX_RETRY_AFTER_SECONDS
 from agent_client.ports import Toolbox
+from agent_client.tool_meta import ERROR_META, SEARCH_META
 
-ERROR_META = "seekling/error"
 SEARCH_FAILURES = frozenset({"rate_limited", "blocked", "unavailable", "timeout"})
 """Kinds of failures of a search that are its providers' own."""
 OWN_INDEX = "local"

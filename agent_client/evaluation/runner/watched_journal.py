@@ -11,8 +11,7 @@ from agent_client.conversation import ToolCall, ToolResult, ToolSpec
 from agent_client.evaluation.ports import EpisodeJournal
 from agent_client.evaluation.runner.progress import Progress
 from agent_client.events import AnswerDelta, Event, ModelReplied, ReasoningDelta
-
-SEARCH_META = "seekling/search"
+from agent_client.tool_meta import SEARCH_META
 
 
 class CheckedJournal(EpisodeJournal, Protocol):

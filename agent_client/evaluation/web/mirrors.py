@@ -16,12 +16,9 @@ from urllib.parse import unquote
 from agent_client.agent.page_address import addresses_in, asked_urls
 from agent_client.agent.page_result import page_bodies
 from agent_client.conversation import ToolCall, ToolResult, ToolSpec
-from agent_client.evaluation.web.shown_pages import SEARCH_META, ShownPages, hits_in, visits_in
+from agent_client.evaluation.web.shown_pages import ShownPages, hits_in, visits_in
 from agent_client.ports import Toolbox
-
-ERROR_META = "seekling/error"
-ERRORS_META = "seekling/errors"
-"""Where our MCP server says in `_meta` what failed: all of it, or some pages of several."""
+from agent_client.tool_meta import ERROR_META, ERRORS_META, SEARCH_META
 
 MIN_QUESTION_CHARS = 40
 """A shorter question may stand in an honest page by chance."""

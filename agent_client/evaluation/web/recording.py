@@ -25,7 +25,6 @@ from agent_client.errors import (
 from agent_client.evaluation.episode_record import EpisodeKey
 from agent_client.evaluation.ports import Episode
 from agent_client.evaluation.records.result_store import ResultStore
-from agent_client.evaluation.web.mirrors import ERROR_META, ERRORS_META
 from agent_client.evaluation.web.recorded_web import (
     FILE,
     FORMAT,
@@ -39,6 +38,7 @@ from agent_client.evaluation.web.recorded_web import (
 )
 from agent_client.ports import Toolbox
 from agent_client.sessions.journal import Journal
+from agent_client.tool_meta import ERROR_META, ERRORS_META
 
 OnMiss = Literal["stop", "tell"]
 """What becomes of a call that is not recorded: `stop` ends the episode, which is then owed; `tell`

@@ -12,9 +12,7 @@ from typing import cast
 from agent_client.agent.page_address import MAX_URL_CHARS, addresses_in, asked_urls
 from agent_client.agent.page_result import told_pages
 from agent_client.conversation import ToolCall, ToolResult
-
-SEARCH_META = "seekling/search"
-"""Where our MCP server says in `_meta` what a search found."""
+from agent_client.tool_meta import SEARCH_META
 
 MAX_PAGES = 5_000
 """Of one episode, hits and visits each; more are not kept."""

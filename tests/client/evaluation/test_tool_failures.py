@@ -12,7 +12,6 @@ from agent_client.conversation import ToolCall, ToolResult
 from agent_client.errors import ToolServerError
 from agent_client.evaluation.runner.pace import Pace
 from agent_client.evaluation.runner.tool_failures import (
-    ERROR_META,
     MAX_PAGE_WAIT_SECONDS,
     PAGE_TRIES,
     SEARCH_TRIES,
@@ -20,6 +19,7 @@ from agent_client.evaluation.runner.tool_failures import (
     ToolFailure,
     ToolRetryPolicy,
 )
+from agent_client.tool_meta import ERROR_META
 from tests.support.episodes import StepTools
 
 SEARCH = ToolCall("c1", "web_search", {"query": "x"})
