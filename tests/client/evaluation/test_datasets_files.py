@@ -181,7 +181,11 @@ def test_dates_in_parquet_become_text(tmp_path: Path) -> None:
             "version https://git-lfs.github.com/spec/v1\noid sha256:0",
             "git-LFS pointer",
         ),
-        ("a.gz", gzip.compress(b"question,answer\n" * 9)[:-9], "cannot be unpacked.*too early"),
+        (
+            "a.gz",
+            gzip.compress(b"question,answer\n" * 9, mtime=0)[:-9],
+            "cannot be unpacked.*too early",
+        ),
         ("a.gz", b"\x1f\x8bnothing that was packed", "cannot be unpacked"),
         ("a.parquet", b"PAR1 and nothing else", "Parquet file cannot be read"),
     ],

@@ -38,7 +38,7 @@ def test_a_missing_source_is_an_error(tmp_path: Path) -> None:
     [
         b"\x89PNG\r\n\x1a\n" + bytes(100),
         b"\x7fELF" + bytes(100),
-        gzip.compress(bytes(range(256)) * 9),
+        gzip.compress(bytes(range(256)) * 9, mtime=0),
         b"SQLite format 3\0" + bytes(100),
     ],
 )
