@@ -12,7 +12,7 @@ verdict_parsing.py what a judge's reply says, strictly
 templates.py       a judge's instructions, ours in prompts/ or another's, and how texts go into them
 judged.py          graders that ask a judge
 grading.py         grades episodes as they end, or stored ones again
-measures.py        shares, accuracy given attempted, F, means
+measures.py        shares, accuracy given attempted, F
 disagreements.py   where a judge and an offline grader differ in a way that is worth a look
 ```
 """

@@ -1,10 +1,6 @@
 """What tables say of many verdicts."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from agent_client.evaluation.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +33,3 @@ def simpleqa_measures(correct: int, incorrect: int, not_attempted: int) -> Simpl
         accuracy_given_attempted=given,
         f=2 * share * given / (share + given) if correct else 0.0,
     )
-
-
-def metric_means(verdicts: Iterable[Verdict]) -> Mapping[str, float]:
-    """The mean of every metric (`em`, `f1` …) over the graded verdicts that have it.
-
-    A `not_attempted` verdict of a grader that measures has its metrics too, as zeros.
-    """
-    values: dict[str, list[float]] = defaultdict(list)
-    for verdict in verdicts:
-        if verdict.grade != "ungraded":
-            for name, value in verdict.metrics.items():
-                values[name].append(value)
-    return {name: sum(those) / len(those) for name, those in values.items()}

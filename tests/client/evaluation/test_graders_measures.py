@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agent_client.evaluation.episode_record import EpisodeKey
 from agent_client.evaluation.graders.disagreements import disagreements
-from agent_client.evaluation.graders.measures import metric_means, simpleqa_measures
+from agent_client.evaluation.graders.measures import simpleqa_measures
 from agent_client.evaluation.records.stored_run import StoredRun
 from agent_client.evaluation.verdict import Grade, GradeRecord, Verdict
 from tests.support.graded_runs import graded_run
@@ -36,18 +36,6 @@ def test_f_lies_between_accuracy_and_accuracy_given_attempted(c: int, i: int, n:
     assert found.correct - 1e-9 <= found.f <= found.accuracy_given_attempted + 1e-9
     total = found.correct + found.incorrect + found.not_attempted
     assert total == pytest.approx(1.0 if c + i + n else 0.0)
-
-
-def test_means_leave_out_what_is_ungraded() -> None:
-    verdicts = [
-        Verdict(grade="correct", metrics={"em": 1.0, "f1": 1.0}),
-        Verdict(grade="incorrect", metrics={"em": 0.0, "f1": 0.5}),
-        Verdict(grade="ungraded", metrics={"em": 0.0}),
-        Verdict(grade="incorrect"),
-    ]
-
-    assert metric_means(verdicts) == {"em": 0.5, "f1": 0.75}
-    assert metric_means([]) == {}
 
 
 def run_with(
