@@ -296,13 +296,3 @@ FACTS: Mapping[str, Fact] = {
     "cost_usd": Fact("what it cost", lambda f: f.record.cost_usd),
 }
 """Every name, with what it says."""
-
-
-def facts_table() -> str:
-    """The names as a Markdown table, for the documentation."""
-    rows = [f"| `{name}` | {fact.line} |" for name, fact in FACTS.items()]
-    rows += [
-        "| `grade_G`, `score_G` | the same of another grader G |",
-        "| `field.F` | the field F of the dataset |",
-    ]
-    return "\n".join(["| name | what it says |", "|---|---|", *rows])

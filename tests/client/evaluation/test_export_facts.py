@@ -8,9 +8,10 @@ import pytest
 
 from agent_client.agent.limits import Limits
 from agent_client.agent.profile import HistoryPolicy, ResearchRules
+from agent_client.cli.main import main
 from agent_client.errors import ConfigError
 from agent_client.evaluation.episode_record import EpisodeKey, Evidence
-from agent_client.evaluation.export.facts import FACTS, EpisodeFacts, facts_table
+from agent_client.evaluation.export.facts import FACTS, EpisodeFacts
 from agent_client.evaluation.export.selection import Selection, selected
 from agent_client.evaluation.question import Question
 from tests.support.exported_runs import (
@@ -231,6 +232,8 @@ async def test_a_limit_ends_an_episode_that_is_still_settled() -> None:
     assert chosen(run, where="stop_reason=turn_limit")[0] == [FIRST]
 
 
-def test_the_documentation_names_every_fact() -> None:
-    table = facts_table()
-    assert all(f"| `{name}` | {fact.line} |" in table for name, fact in FACTS.items())
+def test_the_command_line_names_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = {line.split()[0]: line for line in lines if line.startswith("  ")}
+    assert all(told[name].endswith(fact.line) for name, fact in FACTS.items())
