@@ -4,7 +4,6 @@ import difflib
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from mcp_server.search.service import SearchService
 from mcp_server.search.types import SearchProvider
 from mcp_server.search.usage import Usage, read_budgets, read_prices
 from mcp_server.semantic.embedding import Embedder
+from mcp_server.services import Services
 from mcp_server.shared_file import SharedFile
 from mcp_server.visit.admission import VisitSlots
 from mcp_server.visit.browser.browser import Browser
@@ -59,14 +59,6 @@ _SELF_HOSTED = ("searxng", "index_server", "retriever", "opensearch", "anserini"
 _WITH_PAGES = (IndexServer, Retriever, OpenSearch, Anserini)
 """Providers whose hits only they can show whole."""
 ROBOTS_LIMITS = FetchLimits(deadline_seconds=10, max_wire_bytes=5_000_000, max_body_bytes=5_000_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the server and the command line offer."""
-
-    search: SearchService
-    visit: VisitService
 
 
 def provider_chain(config: ServerConfig) -> tuple[str, ...]:

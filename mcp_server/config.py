@@ -172,6 +172,62 @@ class ServerConfig(BaseModel):
     """How the server names itself to web sites."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """Logs go to stderr."""
+    log_format: Literal["text", "json"] = "text"
+    """Lines for people, or one JSON object a line."""
+    call_seconds: Annotated[float, Field(gt=0, le=600)] = 45.0
+    """Longest time for one call of a tool; hosts give up after their own, many after 60."""
+    result_tokens: Annotated[int, Field(ge=1_000, le=1_000_000)] = 25_000
+    """Longest result of a tool; several hosts refuse longer ones."""
+    structured_output: Literal["on", "off"] = "on"
+    """Whether `web_search` answers with structured content too."""
+    prompts: Literal["on", "off"] = "on"
+    """Whether prompts are offered."""
+    resources: Literal["on", "off"] = "on"
+    """Whether the status and the pages that were read are offered as resources."""
+    transport: Literal["stdio", "http"] = "stdio"
+    """How callers reach the server: one host over its stdin and stdout, or many over streamable
+    HTTP."""
+    host: str = "127.0.0.1"
+    """Address to listen on; one that other machines reach needs a token file or OAuth."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8_848
+    """Port to listen on; 0 takes a free one."""
+    http_path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9/_.-]{0,200}$")] = "/mcp"
+    """Where on the server MCP answers."""
+    public_url: str = ""
+    """The URL by which callers reach MCP here, where a proxy stands in front: the audience that
+    OAuth tokens name; its host is allowed."""
+    allowed_hosts: Words = ()
+    """Further values of the `Host` header that are answered: `search.corp.example`."""
+    allowed_origins: Words = ()
+    """Web pages that may call from a browser: `https://app.example`."""
+    sessions: Literal["on", "off"] = "on"
+    """Whether callers of the protocol before 2026-07-28 get sessions; `off` lets several servers
+    share the callers of one address."""
+    max_sessions: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    """Most sessions at the same time."""
+    session_idle_seconds: Annotated[float, Field(gt=0, le=604_800)] = 1_800.0
+    """How long a session that nobody uses is kept."""
+    max_request_bytes: Annotated[int, Field(ge=1_000, le=100_000_000)] = 1_000_000
+    """Longest request over HTTP."""
+    max_requests: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """Requests over HTTP at the same time; one more is told to come back."""
+    drain_seconds: Annotated[float, Field(ge=0, le=600)] = 10.0
+    """How long calls over HTTP may go on after a signal to stop."""
+    token_file: Path | None = None
+    """File of static tokens, `name token` a line; read again when it changes."""
+    oauth_issuer: str = ""
+    """URL of the OAuth server whose tokens are accepted; needs `public_url`."""
+    oauth_jwks_url: str = ""
+    """Where its keys are; by default what its metadata say."""
+    oauth_scopes: Words = ()
+    """What a token must allow."""
+    calls_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Most calls of tools per caller over HTTP; 0 does not limit."""
+    metrics: Literal["off", "on"] = "off"
+    """Whether Prometheus metrics are served at /metrics over HTTP (extra `metrics`)."""
+    telemetry: Literal["off", "on"] = "off"
+    """Whether OpenTelemetry spans are sent (extra `telemetry`); OTEL_EXPORTER_OTLP_ENDPOINT and
+    the like say where to."""
 
 
 _WRONG_TYPES = {

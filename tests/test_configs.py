@@ -16,7 +16,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EXAMPLES = {
     "index", "searxng_url", "allow_private", "proxy", "ca_file", "page_cache", "model", "mcp",
     "google_engine_id", "index_server_url", "retriever_url", "opensearch_url", "anserini_url",
-    "rate_limits", "budgets", "prices", "search_cache",
+    "rate_limits", "budgets", "prices", "search_cache", "public_url", "allowed_hosts",
+    "allowed_origins", "token_file", "oauth_issuer", "oauth_jwks_url", "oauth_scopes",
 }  # fmt: skip
 """Keys whose sample shows an example, since the default is empty."""
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from mcp_server.cli.hosts_grammar import add_hosts
 from mcp_server.cli.index_grammar import add_index
 from mcp_server.cli.parser import PROGRAM, Parser, UsageError, add_command
 
 if TYPE_CHECKING:
     from mcp_server.cli.parser import Commands
 
-COMMANDS = ("serve", "search", "visit", "extract", "index")
+COMMANDS = ("serve", "search", "visit", "extract", "index", "install", "uninstall", "doctor")
 EPILOG = """examples:
   seekling-mcp                                   serve over stdio, for an MCP host
   seekling-mcp search "who designed the Eiffel Tower"
@@ -19,6 +20,9 @@ EPILOG = """examples:
   seekling-mcp extract page.html                 read a local file as a visit would
   seekling-mcp index build notes/ --out ~/notes-index
   seekling-mcp serve --index ~/notes-index --providers local
+  seekling-mcp serve --transport http            for many callers, at http://127.0.0.1:8848/mcp
+  seekling-mcp install claude-desktop            enter it into a host's settings
+  seekling-mcp doctor                            does it work here?
 """
 
 SEARCH_SETTINGS = (
@@ -60,7 +64,46 @@ COMMON_SETTINGS = (
     ("--user-agent", "TEXT", "how to name ourselves to web sites"),
     ("--log-level", "LEVEL", "debug, info, warning or error (warning)"),
 )
-SETTINGS = (*SEARCH_SETTINGS, *VISIT_SETTINGS, *COMMON_SETTINGS)
+TOOL_SETTINGS = (
+    ("--call-seconds", "S", "longest time for one call of a tool (45)"),
+    ("--result-tokens", "N", "longest result of a tool (25,000)"),
+    ("--structured-output", "S", "structured content of web_search too: on or off (on)"),
+    ("--prompts", "S", "offer prompts: on or off (on)"),
+    ("--resources", "S", "offer the status and pages that were read: on or off (on)"),
+)
+HTTP_SETTINGS = (
+    ("--transport", "T", "stdio for one host, http for many callers (stdio)"),
+    ("--host", "ADDRESS", "where to listen; for others than this machine with tokens (127.0.0.1)"),
+    ("--port", "N", "0 takes a free one (8848)"),
+    ("--http-path", "PATH", "where MCP answers (/mcp)"),
+    ("--public-url", "URL", "by which callers reach it behind a proxy"),
+    ("--allowed-hosts", "A,B", "further values of the Host header"),
+    ("--allowed-origins", "A,B", "web pages that may call from a browser"),
+    ("--sessions", "S", "for callers of the older protocol: on or off (on)"),
+    ("--max-sessions", "N", "at the same time (1,000)"),
+    ("--session-idle-seconds", "S", "how long an unused session is kept (1,800)"),
+    ("--max-request-bytes", "N", "longest request (1,000,000)"),
+    ("--max-requests", "N", "at the same time (256)"),
+    ("--drain-seconds", "S", "how long calls may go on after a signal to stop (10)"),
+    ("--token-file", "FILE", "static tokens, `name token` a line"),
+    ("--oauth-issuer", "URL", "the OAuth server whose tokens are accepted"),
+    ("--oauth-jwks-url", "URL", "its keys, where its metadata do not say"),
+    ("--oauth-scopes", "A,B", "what a token must allow"),
+    ("--calls-per-minute", "N", "most calls of tools per caller (no limit)"),
+    ("--metrics", "S", "Prometheus metrics at /metrics: off or on (off)"),
+)
+OPERATING_SETTINGS = (
+    ("--log-format", "F", "text or json (text)"),
+    ("--telemetry", "S", "OpenTelemetry spans: off or on (off)"),
+)
+SETTINGS = (
+    *SEARCH_SETTINGS,
+    *VISIT_SETTINGS,
+    *COMMON_SETTINGS,
+    *TOOL_SETTINGS,
+    *HTTP_SETTINGS,
+    *OPERATING_SETTINGS,
+)
 """Flag, metavar and help of each setting; the flags' names are those of `ServerConfig`."""
 
 PROVIDERS_HELP = """providers, in the order that auto asks those that are configured:
@@ -92,13 +135,35 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    serve = add_command(commands, "serve", "serve the two tools over stdio (the default command)")
-    _add_settings(serve)
+    _add_serve(commands)
     _add_search(commands)
     _add_visit(commands)
     _add_extract(commands)
     add_index(commands)
+    add_hosts(commands)
+    _add_doctor(commands)
     return parser
+
+
+def _add_serve(commands: "Commands") -> None:
+    serve = add_command(
+        commands, "serve", "serve the two tools over stdio or HTTP (the default command)"
+    )
+    _add_settings(serve)
+    for title, settings in (
+        ("what hosts see", TOOL_SETTINGS),
+        ("serving over HTTP", HTTP_SETTINGS),
+        ("operating", OPERATING_SETTINGS),
+    ):
+        _add_group(serve, title, settings)
+
+
+def _add_doctor(commands: "Commands") -> None:
+    doctor = add_command(
+        commands, "doctor", "check that the server works here, and say what to do where it does not"
+    )
+    doctor.add_argument("--offline", action="store_true", help="ask nobody outside this machine")
+    _add_settings(doctor)
 
 
 def _add_search(commands: "Commands") -> None:
@@ -163,10 +228,16 @@ def _add_settings(parser: argparse.ArgumentParser, arguments: str = "") -> None:
         ("settings of visits", VISIT_SETTINGS),
         ("other settings", COMMON_SETTINGS),
     ):
-        group = parser.add_argument_group(title)
-        for flag, metavar, help_text in settings:
-            group.add_argument(flag, metavar=metavar, help=help_text)
+        _add_group(parser, title, settings)
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML settings file")
+
+
+def _add_group(
+    parser: argparse.ArgumentParser, title: str, settings: Sequence[tuple[str, str, str]]
+) -> None:
+    group = parser.add_argument_group(title)
+    for flag, metavar, help_text in settings:
+        group.add_argument(flag, metavar=metavar, help=help_text)
 
 
 def with_default_command(arguments: Sequence[str]) -> list[str]:

@@ -28,9 +28,10 @@ def run(options: argparse.Namespace) -> int:
 async def _serve(config: ServerConfig) -> None:
     from mcp_server.app import open_services
     from mcp_server.server import build_server
+    from mcp_server.services import Ready
 
     async with open_services(config) as services:
-        await build_server(services.search, services.visit).run_stdio_async()
+        await build_server(Ready(services)).run_stdio_async()
 
 
 def end_with_parent() -> None:

@@ -14,7 +14,7 @@ def load_settings(options: argparse.Namespace) -> ServerConfig:
         ConfigError: a setting is unknown or malformed.
     """
     names = [flag.removeprefix("--").replace("-", "_") for flag, _, _ in SETTINGS]
-    flags = {name: getattr(options, name) for name in names}
+    flags = {name: getattr(options, name, None) for name in names}
     config = load(file=options.config, flags=flags)
     configure_logging(config.log_level)
     return config

@@ -56,6 +56,7 @@ from agent_client.toolbox import McpToolbox
 from mcp_server.app import open_services
 from mcp_server.config import load as load_server
 from mcp_server.server import build_server
+from mcp_server.services import Ready
 from tests.support.faulty_servers import Faults, FaultyServers, faulty_servers, questions
 from tests.support.run_directories import manifest
 
@@ -137,7 +138,7 @@ async def _tools_here(servers: FaultyServers) -> AsyncGenerator[McpToolbox]:
     settings = load_server(environ=servers.environment())
     async with (
         open_services(settings) as services,
-        McpToolbox.open(build_server(services.search, services.visit)) as tools,
+        McpToolbox.open(build_server(Ready(services))) as tools,
     ):
         yield tools
 

@@ -27,6 +27,7 @@ from mcp_server.app import open_services
 from mcp_server.config import ServerConfig
 from mcp_server.log import configure_logging
 from mcp_server.server import build_server
+from mcp_server.services import Ready
 
 PORT = 8_730
 
@@ -66,7 +67,7 @@ async def visit_all(urls: list[str], concurrency: int) -> None:
 
     started = time.monotonic()
     async with open_services(config) as services:
-        server = build_server(services.search, services.visit)
+        server = build_server(Ready(services))
         async with Client(server) as client, anyio.create_task_group() as tasks:
             await client.list_tools()
             for url in urls:

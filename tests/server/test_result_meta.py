@@ -24,6 +24,7 @@ from mcp_server.search.domains import read_exclusions
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import SearchQuery
 from mcp_server.server import build_server
+from mcp_server.services import Ready, Services
 from mcp_server.tools.result_meta import error_kind, failure_meta, search_meta
 from mcp_server.visit.exclusions import ExcludedUrl
 from mcp_server.visit.fetching.dial import UNKNOWN_HOST
@@ -115,7 +116,10 @@ async def test_a_provider_that_does_not_answer_in_time_is_a_timeout() -> None:
 
 async def call(server: SearchService, tool: str, arguments: dict[str, object]) -> CallToolResult:
     with anyio.fail_after(20):
-        async with visiting({}) as (visits, _), Client(build_server(server, visits)) as client:
+        async with (
+            visiting({}) as (visits, _),
+            Client(build_server(Ready(Services(server, visits)))) as client,
+        ):
             return await client.call_tool(tool, arguments)
 
 
@@ -134,7 +138,10 @@ async def test_a_search_that_failed_says_why_in_its_meta() -> None:
 
 async def test_a_search_that_worked_tells_its_hits_and_who_gave_them() -> None:
     chain = SearchService([Stub("a", [broken("a")]), Stub("b", [[hit("http://b/")]])])
-    async with visiting({}) as (visits, _), Client(build_server(chain, visits)) as client:
+    async with (
+        visiting({}) as (visits, _),
+        Client(build_server(Ready(Services(chain, visits)))) as client,
+    ):
         results = [await client.call_tool("web_search", {"query": "x"}) for _ in range(2)]
     told = [result.meta["seekling/search"] for result in results if result.meta]
     assert told[0] == {
@@ -164,7 +171,7 @@ async def test_a_mirror_that_is_refused_says_that_it_is_one() -> None:
     chain = SearchService([Stub("a", [[]])])
     async with (
         visiting({"/": redirect("/rows")}, exclude=("127.0.0.1/rows",)) as (visits, web),
-        Client(build_server(chain, visits)) as client,
+        Client(build_server(Ready(Services(chain, visits)))) as client,
     ):
         result = await client.call_tool("web_visit", {"url": web.url("/")})
     assert result.meta is not None

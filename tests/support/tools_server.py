@@ -16,6 +16,7 @@ from mcp_server.config import ServerConfig
 from mcp_server.corpus.build import build_index
 from mcp_server.corpus.sources.opening import open_source
 from mcp_server.server import build_server
+from mcp_server.services import Ready
 
 PAGES = (
     ("lighthouse", "Brindlewick Lighthouse", "The lighthouse was designed by Mara Voss in 1871."),
@@ -53,4 +54,4 @@ async def tools_server(folder: Path, **settings: object) -> AsyncGenerator[MCPSe
         {"providers": ("local",), "index": build_small_index(folder), **settings}
     )
     async with open_services(config) as services:
-        yield build_server(services.search, services.visit)
+        yield build_server(Ready(services))
