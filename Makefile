@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray test-random lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray test-clients test-random lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,10 @@ test-ray: setup-dev ## kill a machine of a real Ray cluster in the middle of a r
 	@$(BIN)/python -m pytest -s tests/ray/real_ray.py \
 	  || $(BIN)/python -m pytest -s --last-failed tests/ray/real_ray.py
 
+# Apart, because it installs six clients of others with all they need: 600 MB.
+test-clients: setup-dev ## let clients that others wrote call both tools
+	@$(BIN)/python -m pytest -s tests/clients/real_clients.py
+
 # Apart, because what it finds depends on chance and it takes minutes.
 test-random: setup-dev ## look for counterexamples to the property tests with new random inputs
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --hypothesis-profile random $$(grep -rl '^@given' tests)
@@ -110,4 +114,4 @@ lock: setup-dev ## resolve the dependencies again
 	    --generate-hashes --no-emit-index-url --no-header --quiet --output-file $$out; done
 
 clean: ## remove .venv and caches; keeps the downloaded model
-	rm -rf $(VENV) .venv-sglang .venv-inspect .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
+	rm -rf $(VENV) .venv-sglang .venv-inspect .venv-clients .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build

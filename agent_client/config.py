@@ -26,6 +26,7 @@ FILE_NAME = "client.toml"
 SECRETS = {
     "api_key": ("SEEKLING_API_KEY", "OPENAI_API_KEY"),
     "judge_api_key": ("SEEKLING_JUDGE_API_KEY", "OPENAI_API_KEY"),
+    "tools_token": ("SEEKLING_TOOLS_TOKEN",),
 }
 """Secret fields and the environment variables each is read from, the first one set wins."""
 FOREIGN_ENV = {"model": "OPENAI_BASE_URL"}
@@ -84,6 +85,8 @@ class ClientConfig(Section):
     """Environment only: SEEKLING_API_KEY or OPENAI_API_KEY."""
     judge_api_key: SecretStr | None = None
     """Environment only: SEEKLING_JUDGE_API_KEY or OPENAI_API_KEY."""
+    tools_token: SecretStr | None = None
+    """Environment only: SEEKLING_TOOLS_TOKEN, where the MCP server at a URL asks for one."""
     guidance: Literal["auto", "none", "schema", "staged"] = "auto"
     """How a model that does not call tools on its own is led; `auto`: embedded models only."""
     max_hops: Annotated[int, Field(ge=1, le=10)] = 3

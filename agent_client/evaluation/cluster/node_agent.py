@@ -10,7 +10,7 @@ import msgspec
 
 from agent_client.agent.profile import Profile
 from agent_client.app import new_agent, open_found_model, open_tools
-from agent_client.config import SERVER_ENV_PREFIX, ClientConfig
+from agent_client.config import SECRETS, SERVER_ENV_PREFIX, ClientConfig
 from agent_client.evaluation.cluster.delivered_model import DeliveredModel
 from agent_client.evaluation.cluster.node import Delivered
 from agent_client.evaluation.cluster.wire import NodePlan
@@ -32,6 +32,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of `ClientConfig`, without secrets."""
     api_key: str | None
     """For the model."""
+    tools_token: str | None
+    """For an MCP server at a URL."""
     environment: Mapping[str, str]
     """Settings of our MCP server. Keys of search services are read on each node."""
     profile: Profile
@@ -61,8 +63,9 @@ def node_plan(
         environ: the driver's environment, of which the MCP server's settings go along.
     """
     settings = NodeSettings(
-        config=config.model_dump(mode="json", exclude={"api_key", "judge_api_key"}),
+        config=config.model_dump(mode="json", exclude=set(SECRETS)),
         api_key=config.api_key.get_secret_value() if config.api_key else None,
+        tools_token=config.tools_token.get_secret_value() if config.tools_token else None,
         environment={
             name: value for name, value in environ.items() if name.startswith(SERVER_ENV_PREFIX)
         },
@@ -83,7 +86,9 @@ async def open_node_agent(settings: bytes, delivered: Delivered) -> AsyncGenerat
     """
     told = decoded(settings, _SETTINGS)
     environ = tool_environment({**os.environ, **told.environment}, allow_mirrors=told.allow_mirrors)
-    config = ClientConfig.model_validate({**told.config, "api_key": told.api_key})
+    config = ClientConfig.model_validate(
+        {**told.config, "api_key": told.api_key, "tools_token": told.tools_token}
+    )
     paces = Paces(Progress(), most=told.per_node)
 
     def around(address: str, client: ModelClient) -> ModelClient:

@@ -15,6 +15,7 @@ from agent_client.sessions.lenient_json import decoded, plain_value
 ENVIRONMENT = {
     "SEEKLING_API_KEY": "m0del",
     "SEEKLING_JUDGE_API_KEY": "judg3",
+    "SEEKLING_TOOLS_TOKEN": "t00ls",
     "SEEKLING_MCP_PROVIDERS": "local",
     "BRAVE_API_KEY": "br4ve",
 }
@@ -39,15 +40,17 @@ def sent() -> tuple[ClientConfig, NodeSettings, bytes]:
 
 def test_a_node_has_the_settings_and_the_profile_of_the_driver() -> None:
     config, settings, _ = sent()
-    there = ClientConfig.model_validate({**settings.config, "api_key": settings.api_key})
+    there = ClientConfig.model_validate(
+        {**settings.config, "api_key": settings.api_key, "tools_token": settings.tools_token}
+    )
     assert there == config.model_copy(update={"judge_api_key": None})
     assert settings.profile.digest == chosen_profile(config).digest
     assert settings.profile.overrides == chosen_profile(config).overrides
 
 
-def test_a_node_gets_no_secret_but_the_key_of_the_model() -> None:
+def test_a_node_gets_no_secrets_but_those_of_the_model_and_the_tools() -> None:
     _, settings, raw = sent()
-    assert settings.api_key == "m0del"
+    assert (settings.api_key, settings.tools_token) == ("m0del", "t00ls")
     assert settings.environment == {"SEEKLING_MCP_PROVIDERS": "local"}
     assert b"judg3" not in raw
     assert b"br4ve" not in raw

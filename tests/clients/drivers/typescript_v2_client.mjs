@@ -1,0 +1,24 @@
+// The TypeScript SDK, version 2, on the protocol of 2026. Argument and output as of the others.
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+
+const target = JSON.parse(process.argv[2]);
+const transport = target.command
+  ? new StdioClientTransport({ command: target.command[0], args: target.command.slice(1) })
+  : new StreamableHTTPClientTransport(new URL(target.url), {
+      requestInit: { headers: { Authorization: `Bearer ${target.token}` } },
+    });
+const client = new Client(
+  { name: "typescript-v2", version: "1" },
+  { versionNegotiation: { mode: "auto" } },
+);
+await client.connect(transport);
+const { tools } = await client.listTools();
+const found = await client.callTool({ name: "web_search", arguments: { query: target.query } });
+const page = await client.callTool({ name: "web_visit", arguments: { url: target.page } });
+await client.close();
+console.log(JSON.stringify({
+  tools: tools.map((tool) => tool.name),
+  search: found.content[0].text,
+  visit: page.content[0].text,
+}));
