@@ -10,7 +10,6 @@ import logging
 import re
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from ipaddress import ip_address
 from typing import Annotated, TypeVar
 from urllib.parse import quote, unquote
 
@@ -28,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mcp_server.clean import clean_line
 from mcp_server.corpus.index import LocalIndex
 from mcp_server.errors import CorpusError
+from mcp_server.loopback import is_loopback
 from mcp_server.search.types import (
     MAX_LIMIT,
     MAX_PAGE,
@@ -305,14 +305,6 @@ def _spellings(url: str) -> Iterator[str]:
         yield f"{site}/wiki/{title}"
         yield f"{site}/wiki/{quote(title, safe=_URL_SAFE)}"
         yield f"{site}/wiki/{quote(title)}"
-
-
-def is_loopback(name: str) -> bool:
-    """Whether a host, by name or address, is this machine seen from itself."""
-    try:
-        return name.lower() == "localhost" or ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

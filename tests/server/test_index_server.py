@@ -17,7 +17,6 @@ from anyio.abc import ByteReceiveStream, Process, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mcp_server.cli import index_serve
-from mcp_server.cli.index_serve import PromptConnection
 from mcp_server.cli.main import build_parser
 from mcp_server.corpus.build import build_index
 from mcp_server.corpus.index import LocalIndex
@@ -25,13 +24,14 @@ from mcp_server.corpus.server import (
     MAX_BODY_BYTES,
     MAX_TOP_K,
     build_index_app,
-    is_loopback,
 )
 from mcp_server.corpus.sources.json_lines import JsonLinesSource
 from mcp_server.errors import ConfigError, CorpusError, FetchError, ProviderBlocked
+from mcp_server.loopback import is_loopback
 from mcp_server.search.providers.index_server import IndexServer
 from mcp_server.search.providers.retriever import Retriever
 from mcp_server.search.types import SearchHit, SearchQuery
+from mcp_server.serving.prompt_connection import PromptConnection
 
 ROWS = (
     {"_id": "eiffel", "title": "Eiffel Tower", "text": "A tower in Paris, built by engineers."},
