@@ -1,39 +1,31 @@
 """The composition root: the only place that builds clients, providers and services."""
 
-import difflib
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import httpx
 from httpcore import AsyncNetworkBackend
-from pydantic import SecretStr
 
 from mcp_server.config import ServerConfig
-from mcp_server.corpus.embedded import ensure_embedded_index
 from mcp_server.corpus.index import LocalIndex
-from mcp_server.errors import BadQuery, ConfigError, CorpusError
+from mcp_server.errors import ConfigError, CorpusError
 from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.search.asking import Policies
 from mcp_server.search.cache import ReplyCache
-from mcp_server.search.domains import mirrors_among, read_exclusions
+from mcp_server.search.domains import mirrors_among
 from mcp_server.search.providers import PROVIDERS, ProviderMaterials
-from mcp_server.search.providers.anserini import Anserini
-from mcp_server.search.providers.index_server import IndexServer
-from mcp_server.search.providers.opensearch import OpenSearch
-from mcp_server.search.providers.retriever import Retriever
 from mcp_server.search.rate_limit import RateLimits, read_rates
-from mcp_server.search.readers import JinaReader, SerperReader
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import SearchProvider
 from mcp_server.search.usage import Usage, read_budgets, read_prices
-from mcp_server.semantic.embedding import Embedder
 from mcp_server.services import Services
+from mcp_server.settings_check import excluded_domains, key_of, provider_chain, url_of
 from mcp_server.shared_file import SharedFile
 from mcp_server.visit.admission import VisitSlots
-from mcp_server.visit.browser.browser import Browser
 from mcp_server.visit.cache.page_cache import PageCache
 from mcp_server.visit.fetching.fetch import FetchLimits, fetch
 from mcp_server.visit.fetching.transport import (
@@ -47,6 +39,9 @@ from mcp_server.visit.robots import Robots
 from mcp_server.visit.service import VisitParts, VisitService
 from mcp_server.visit.types import PageSource, Resource
 
+if TYPE_CHECKING:
+    from mcp_server.visit.browser.browser import Browser
+
 logger = logging.getLogger(__name__)
 
 ALL_PORTS = frozenset(range(1, 65_536))
@@ -54,59 +49,9 @@ CLUSTER_SECONDS = 120.0
 """Longest wait for one reply of a search cluster that is being filled."""
 SEARCH_CACHE_BYTES = 300_000_000
 """Bound of the file of search replies and usage counts."""
-_SELF_HOSTED = ("searxng", "index_server", "retriever", "opensearch", "anserini")
-"""Providers that need a URL; keys of theirs say nothing without it."""
-_WITH_PAGES = (IndexServer, Retriever, OpenSearch, Anserini)
+_WITH_PAGES = ("index_server", "retriever", "opensearch", "anserini")
 """Providers whose hits only they can show whole."""
 ROBOTS_LIMITS = FetchLimits(deadline_seconds=10, max_wire_bytes=5_000_000, max_body_bytes=5_000_000)
-
-
-def provider_chain(config: ServerConfig) -> tuple[str, ...]:
-    """The providers that these settings ask, in order.
-
-    `auto` means: those that are configured, then the keyless one, then the embedded encyclopedia.
-
-    Raises:
-        ConfigError: a name is unknown, or `auto` stands beside other names.
-    """
-    if config.providers == ("auto",):
-        configured = [name for name in PROVIDERS if _is_configured(name, config)]
-        last = [] if "local" in configured else ["local"]
-        return (*configured, "duckduckgo", *last)
-    if not config.providers:
-        raise ConfigError("setting 'providers' is empty", hint=f"name some of {list(PROVIDERS)}")
-    if "auto" in config.providers:
-        raise ConfigError(
-            "setting 'providers': 'auto' stands alone", hint="or name all that you want, in order"
-        )
-    for name in config.providers:
-        if name not in PROVIDERS:
-            close = difflib.get_close_matches(name, PROVIDERS, n=1, cutoff=0.6)
-            meant = f", did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(
-                f"setting 'providers': unknown search provider {name!r}{meant}",
-                hint=f"known: auto (alone), {', '.join(PROVIDERS)}",
-            )
-    return tuple(dict.fromkeys(config.providers))
-
-
-def _is_configured(name: str, config: ServerConfig) -> bool:
-    if name == "local":
-        return config.index is not None
-    if name == "google" and not config.google_engine_id:
-        return False  # the key alone may be meant for another of Google's services
-    if name in _SELF_HOSTED:
-        return bool(_url(name, config))
-    return bool(_key(name, config))
-
-
-def _key(name: str, config: ServerConfig) -> str:
-    secret = getattr(config, f"{name}_api_key", None) or getattr(config, f"{name}_token", None)
-    return secret.get_secret_value() if isinstance(secret, SecretStr) else ""
-
-
-def _url(name: str, config: ServerConfig) -> str:
-    return str(getattr(config, f"{name}_url", ""))
 
 
 @asynccontextmanager
@@ -120,22 +65,35 @@ async def open_services(config: ServerConfig) -> AsyncGenerator[Services]:
 
     @cache
     def open_index() -> LocalIndex:
-        directory = config.index or ensure_embedded_index()
-        return LocalIndex(directory, similarity=similarity)
+        return LocalIndex(config.index or _embedded_index(), similarity=similarity)
 
-    similarity = Embedder().similarities if config.semantic == "on" else None
+    similarity = _similarity(config)
     async with build_api_client(config) as api, AsyncExitStack() as stack:
         providers = _build_providers(config, _materials(config, api, open_index))
         sources: list[PageSource] = []
         if config.index or any(provider.name == "local" for provider in providers):
             sources.append(open_index())
-        sources += (provider for provider in providers if isinstance(provider, _WITH_PAGES))
+        sources += (cast(PageSource, each) for each in providers if each.name in _WITH_PAGES)
         yield Services(
             search=_search_service(config, providers, stack),
             visit=await _open_visits(
                 config, stack, sources, reader=_page_reader(config, api), similarity=similarity
             ),
         )
+
+
+def _embedded_index() -> Path:
+    from mcp_server.corpus.embedded import ensure_embedded_index
+
+    return ensure_embedded_index()
+
+
+def _similarity(config: ServerConfig) -> Similarity | None:
+    if config.semantic == "off":
+        return None
+    from mcp_server.semantic.embedding import Embedder
+
+    return Embedder().similarities
 
 
 @asynccontextmanager
@@ -159,8 +117,8 @@ def _materials(
     return ProviderMaterials(
         http=api,
         provider_seconds=config.provider_seconds,
-        keys={name: _key(name, config) for name in PROVIDERS},
-        urls={name: _url(name, config) for name in PROVIDERS},
+        keys={name: key_of(name, config) for name in PROVIDERS},
+        urls={name: url_of(name, config) for name in PROVIDERS},
         google_engine_id=config.google_engine_id,
         opensearch_credentials=credentials.get_secret_value() if credentials else "",
         open_index=open_index,
@@ -185,7 +143,7 @@ def _search_service(
         # A retriever's documents can be shown only by the process that found them.
         uncached=("local", "retriever"),
         cache=ReplyCache(hit_seconds=config.search_cache_seconds, file=file),
-        identities={name: _url(name, config) for name in PROVIDERS}
+        identities={name: url_of(name, config) for name in PROVIDERS}
         | {"google": config.google_engine_id},
     )
     return SearchService(
@@ -193,24 +151,19 @@ def _search_service(
         mode=config.search_mode,
         provider_seconds=config.provider_seconds,
         search_seconds=config.search_seconds,
-        exclude_domains=_excluded_domains(config),
+        exclude_domains=excluded_domains(config),
         policies=policies,
     )
 
 
-def _excluded_domains(config: ServerConfig) -> tuple[str, ...]:
-    try:
-        return read_exclusions(config.exclude_domains)
-    except BadQuery as exc:
-        raise ConfigError(f"setting 'exclude_domains': {exc}", hint=exc.hint) from exc
-
-
 def _page_reader(config: ServerConfig, api: httpx.AsyncClient) -> PageSource | None:
+    if config.page_reader == "own":
+        return None
+    from mcp_server.search.readers import JinaReader, SerperReader
+
     if config.page_reader == "serper":
-        return SerperReader(api, _key("serper", config), seconds=config.visit_seconds)
-    if config.page_reader == "jina":
-        return JinaReader(api, _key("jina", config), seconds=config.visit_seconds)
-    return None
+        return SerperReader(api, key_of("serper", config), seconds=config.visit_seconds)
+    return JinaReader(api, key_of("jina", config), seconds=config.visit_seconds)
 
 
 async def _open_visits(
@@ -258,15 +211,16 @@ async def _open_visits(
         sources=sources,
         reader=reader,
     )
-    exclude = mirrors_among(_excluded_domains(config))
+    exclude = mirrors_among(excluded_domains(config))
     return VisitService(parts, limits=limits, exclude=exclude)
 
 
 async def _open_browser(
     config: ServerConfig, policy: Policy, stack: AsyncExitStack
-) -> Browser | None:
+) -> "Browser | None":
     if config.browser == "off":
         return None
+    from mcp_server.visit.browser.browser import Browser
 
     def dial(judge: Policy) -> AsyncNetworkBackend:
         return build_page_backend(judge, proxy=config.proxy, ca_file=config.ca_file)

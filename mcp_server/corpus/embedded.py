@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
-from mcp_server.corpus.build import BuildProgress, BuildReport, build_index
 from mcp_server.corpus.storage.manifest import read_manifest
 from mcp_server.errors import CorpusError
+
+if TYPE_CHECKING:
+    from mcp_server.corpus.build import BuildProgress, BuildReport
 
 PAGES = Path(__file__).with_name("encyclopedia")
 BASE_URL = "https://encyclopedia.example/"
@@ -34,14 +37,15 @@ def pages_digest() -> str:
 def build_embedded_index(
     directory: Path | None = None,
     *,
-    progress: Callable[[BuildProgress], None] = lambda _: None,
-) -> BuildReport:
+    progress: "Callable[[BuildProgress], None]" = lambda _: None,
+) -> "BuildReport":
     """Index the encyclopedia anew (about a tenth of a second).
 
     Raises:
         CorpusError: the folder cannot be written.
     """
-    # The readers of sources take a while to import, and most starts of a server build nothing.
+    # These take a while to import, and most starts of a server build nothing.
+    from mcp_server.corpus.build import build_index
     from mcp_server.corpus.sources.opening import open_source
 
     return build_index(

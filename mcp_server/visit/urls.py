@@ -10,8 +10,10 @@ URLs end.
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 MAX_TEXT_CHARS = 8_192
 """Text around a URL that is looked through; the rest is not read."""
@@ -118,7 +120,7 @@ def parse_url(text: str, base: str = "") -> WebUrl:
     )
 
 
-def origin_of(url: httpx.URL) -> str:
+def origin_of(url: "httpx.URL") -> str:
     """The origin of a URL, `https://example.com` or `http://[2001:db8::1]:8080`.
 
     The key for whatever is kept per site: pacing, concurrency, robots.txt.

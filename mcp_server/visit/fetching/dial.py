@@ -16,11 +16,8 @@ import anyio
 import httpcore
 
 from mcp_server.errors import BlockedUrl, FetchError
-from mcp_server.visit.fetching.resolver import Resolver, ThreadedResolver
+from mcp_server.visit.fetching.resolver import UNKNOWN_HOST, Resolver, ThreadedResolver
 from mcp_server.visit.guard import Policy, check_address
-
-UNKNOWN_HOST = "the host name does not resolve"
-"""Reason of the FetchError for a name that does not exist."""
 
 SocketOption = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]

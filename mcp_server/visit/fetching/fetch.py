@@ -11,7 +11,6 @@ import httpx
 
 from mcp_server.errors import BlockedUrl, FetchError
 from mcp_server.visit.fetching.decoder import BodyDecoder, DamagedBody, TooLarge, UnknownCoding
-from mcp_server.visit.fetching.dial import UNKNOWN_HOST
 from mcp_server.visit.fetching.refusals import (
     WALL_HEAD_BYTES,
     bot_wall,
@@ -21,6 +20,7 @@ from mcp_server.visit.fetching.refusals import (
     refusal,
     with_archived_copy,
 )
+from mcp_server.visit.fetching.resolver import UNKNOWN_HOST
 from mcp_server.visit.guard import Policy, check_address, check_location, check_url
 from mcp_server.visit.types import Resource
 

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 import anyio.to_thread
 
+UNKNOWN_HOST = "the host name does not resolve"
+"""Reason of the FetchError for a name that does not exist."""
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Gives all addresses of a host for a port, or raises OSError."""
 
