@@ -12,6 +12,7 @@ SeeklingServerError
 ├── BlockedUrl                  our own policy refuses the address
 ├── FetchError                  the page could not be fetched
 ├── UnsupportedMediaType        the page is not text
+├── TookTooLong                 a call had no answer by its deadline
 └── ExtractionError             the page could not be read
 ```
 
@@ -159,3 +160,10 @@ class UnsupportedMediaType(SeeklingServerError):
 
 class ExtractionError(SeeklingServerError):
     """The page was fetched but its text could not be extracted."""
+
+
+class TookTooLong(SeeklingServerError):
+    """A call had no answer by its deadline. Always retryable: what is slow may be fast later."""
+
+    def __init__(self, what: str, seconds: float, *, hint: str = "") -> None:
+        super().__init__(f"{what} within {seconds:g} seconds", hint=hint, retryable=True)

@@ -12,10 +12,16 @@ from collections.abc import Sequence
 
 from mcp_server.errors import NoProviderAnswered, SeeklingServerError
 from mcp_server.search.types import ProviderReport, SearchHit, SearchResults
+from mcp_server.tools.sizes import clipped
+from mcp_server.visit.reading.budget import size_bytes
 from mcp_server.visit.reading.excerpt import Excerpt
 from mcp_server.visit.types import Page
 
 MAX_LINKS = 100
+MAX_HEADER_BYTES = 4_000
+"""Of what is told about a page before its text."""
+_MARKS_BYTES = 400
+"""More than the marks around a piece and the sentence after it take."""
 _LONG_WAIT_SECONDS = 120.0
 """Who broke without a word is often well again by then."""
 _MARK = "untrusted-page"
@@ -26,14 +32,15 @@ _MARK_IN_TEXT = re.compile(rf"<(?=/?{_MARK})", re.IGNORECASE)
 
 def results_text(results: SearchResults) -> str:
     """All hits, then one line that names who answered and what became of the others."""
-    blocks = [_harmless(_hit_text(number, hit)) for number, hit in enumerate(results.hits)]
+    blocks = [harmless(_hit_text(number, hit)) for number, hit in enumerate(results.hits)]
     if not blocks:
-        blocks = [_nothing_text(results)]
+        blocks = [nothing_text(results)]
     notes = [f"[note: {note}]" for note in results.notes]
     return "\n\n".join([*blocks, *notes, f"[{provenance(results.reports)}]"])
 
 
-def _nothing_text(results: SearchResults) -> str:
+def nothing_text(results: SearchResults) -> str:
+    """That there are no hits, and what to do."""
     if results.page > 1:
         return (
             f"No results for {results.query!r} on page {results.page}. Earlier pages may have some."
@@ -50,30 +57,57 @@ def _hit_text(number: int, hit: SearchHit) -> str:
 
 def provenance(reports: tuple[ProviderReport, ...]) -> str:
     """Who answered, who did not and why, in the order asked."""
+    return "search providers: " + "; ".join(provider_lines(reports))
+
+
+def provider_lines(reports: Sequence[ProviderReport]) -> list[str]:
+    """The same, one line for each provider."""
     told: list[str] = []
     for report in reports:
         why = f" ({report.detail})" if report.detail else ""
         told.append(f"{report.provider}: {report.outcome}{why}")
-    return "search providers: " + "; ".join(told)
+    return told
 
 
-def page_text(page: Page, excerpt: Excerpt, *, with_links: bool) -> str:
+def page_text(
+    page: Page, excerpt: Excerpt, *, with_links: bool, max_bytes: int | None = None
+) -> str:
     """A header, a piece of the page between two marks, and how to go on.
 
     Args:
         page: the whole page.
         excerpt: the piece of it.
         with_links: also list the links that stand in the piece.
+        max_bytes: of all this, as UTF-8; what else than the piece is too long for it is cut. The
+            piece itself has to be within `piece_bytes`.
     """
-    sections = [_harmless("\n".join(_header(page, excerpt)))]
+    header = harmless("\n".join(_header(page, excerpt)))
+    if max_bytes is not None:
+        header = clipped(header, header_bytes(max_bytes))
+    sections = [header]
     if excerpt.text:
         mark = _mark_for(excerpt.text)
-        sections.append(f"<{mark}>\n{_harmless(excerpt.text)}\n</{mark}>")
+        sections.append(f"<{mark}>\n{harmless(excerpt.text)}\n</{mark}>")
     if excerpt.how_to_go_on:
         sections.append(f"[{excerpt.how_to_go_on}]")
     if with_links:
-        sections.append(_harmless(_links_text(page, excerpt)))
-    return "\n\n".join(sections)
+        taken = size_bytes("\n\n".join(sections))
+        sections.append(
+            _links_text(page, excerpt, None if max_bytes is None else max_bytes - taken)
+        )
+    text = "\n\n".join(sections)
+    return text if max_bytes is None else clipped(text, max_bytes)
+
+
+def header_bytes(max_bytes: int) -> int:
+    """The part of `max_bytes` that the header of a page may take."""
+    return min(MAX_HEADER_BYTES, max_bytes // 4)
+
+
+def piece_bytes(max_bytes: int, *, with_links: bool) -> int:
+    """The part of `max_bytes` that the piece of a page may take, at least 1."""
+    links = max_bytes // 4 if with_links else 0
+    return max(1, max_bytes - header_bytes(max_bytes) - links - _MARKS_BYTES)
 
 
 def _mark_for(text: str) -> str:
@@ -86,9 +120,9 @@ def _mark_for(text: str) -> str:
     return f"{_MARK}-{named.hex()[:12]}"
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """A page cannot guess the mark, but may imitate one: that costs it the bracket."""
-    return _MARK_IN_TEXT.sub("‹", text)
+    return _MARK_IN_TEXT.sub("[", text)
 
 
 def _header(page: Page, excerpt: Excerpt) -> list[str]:
@@ -111,7 +145,7 @@ def _header(page: Page, excerpt: Excerpt) -> list[str]:
     ]
 
 
-def _links_text(page: Page, excerpt: Excerpt) -> str:
+def _links_text(page: Page, excerpt: Excerpt, max_bytes: int | None) -> str:
     here = [
         link
         for link in page.links
@@ -119,12 +153,18 @@ def _links_text(page: Page, excerpt: Excerpt) -> str:
     ]
     if not here:
         return "Links: none in this part"
-    listed = "\n".join(
-        f"{number}. {link.text} {link.url}" for number, link in enumerate(here[:MAX_LINKS], 1)
-    )
-    more = len(here) - MAX_LINKS
-    rest = f"\n… and {more} more: ask for smaller parts to see all" if more > 0 else ""
-    return f"Links in this part:\n{listed}{rest}"
+    lines = ["Links in this part:"]
+    room = math.inf if max_bytes is None else max_bytes - _MARKS_BYTES
+    for number, link in enumerate(here[:MAX_LINKS], 1):
+        line = harmless(f"{number}. {link.text} {link.url}")
+        room -= size_bytes(line) + 1
+        if room < 0:
+            break
+        lines.append(line)
+    more = len(here) - (len(lines) - 1)
+    if more:
+        lines.append(f"… and {more} more: ask for smaller parts to see all")
+    return "\n".join(lines)
 
 
 def failure_text(error: SeeklingServerError) -> str:

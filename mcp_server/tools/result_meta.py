@@ -16,11 +16,12 @@ from mcp_server.errors import (
     ProviderBlocked,
     ProviderError,
     SeeklingServerError,
+    TookTooLong,
     UnsupportedMediaType,
 )
 from mcp_server.search.types import SearchResults
 from mcp_server.visit.exclusions import ExcludedUrl
-from mcp_server.visit.fetching.dial import UNKNOWN_HOST
+from mcp_server.visit.fetching.resolver import UNKNOWN_HOST
 
 ERROR_META = "seekling/error"
 """Key of what failed, in a result that is an error."""
@@ -101,6 +102,8 @@ def error_kind(error: SeeklingServerError) -> ErrorKind:
             return "refused"
         case BadQuery():
             return "bad_request"
+        case TookTooLong():
+            return "timeout"
         case UnsupportedMediaType() | ExtractionError():
             return "unreadable"
         case FetchError():

@@ -1,13 +1,16 @@
 """`web_search`: its arguments, its published output, and how errors reach the model."""
 
-from typing import Annotated
+import json
+from dataclasses import replace
+from typing import Annotated, Any
 
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AliasChoices, BeforeValidator, Field
 
-from mcp_server.errors import SeeklingServerError
+from mcp_server.errors import BadQuery, SeeklingServerError, TookTooLong
 from mcp_server.search.operators import build_query
-from mcp_server.search.service import SearchService
 from mcp_server.search.types import (
     DEFAULT_LIMIT,
     DEFAULT_PREVIEW_CHARS,
@@ -15,13 +18,18 @@ from mcp_server.search.types import (
     MAX_PREVIEW_CHARS,
     SearchResults,
 )
+from mcp_server.services import ServiceSource
 from mcp_server.tools import render
 from mcp_server.tools.arguments import whole_number
-from mcp_server.tools.result_meta import ERROR_META, SEARCH_META, failure_meta, search_meta
+from mcp_server.tools.attended import CallBounds, attend
+from mcp_server.tools.definition import Schema, define_tool
+from mcp_server.tools.failures import failed
+from mcp_server.tools.result_meta import SEARCH_META, search_meta
+from mcp_server.visit.reading.budget import size_bytes
 
 DESCRIPTION = (
-    "Search the web for information. Returns results with URL, title and preview; open the"
-    " promising ones with web_visit."
+    "Search the web. Gives URL, title and preview of each result: read the promising ones with"
+    " web_visit."
 )
 
 # Search-trained models send the number of results under many names. They are accepted, and one
@@ -57,7 +65,7 @@ Limit = Annotated[
 PreviewChars = Annotated[
     int,
     Field(
-        description="Longest preview of a result in characters.",
+        description="Longest preview in characters.",
         ge=50,
         le=MAX_PREVIEW_CHARS,
         validation_alias=AliasChoices(*PREVIEW_NAMES),
@@ -65,85 +73,139 @@ PreviewChars = Annotated[
     BeforeValidator(whole_number(50, MAX_PREVIEW_CHARS, DEFAULT_PREVIEW_CHARS)),
 ]
 
+_LATE_HINT = "try again later, or use web_visit on a URL that you already know"
 
-class SearchOutputHit(BaseModel):
-    """One result."""
-
-    index: int
-    url: str
-    title: str
-    preview: str
-    published: str
-
-
-class SearchOutputProvider(BaseModel):
-    """What became of one provider."""
-
-    provider: str
-    outcome: str
-    detail: str
-
-
-def _list_of(item: type[BaseModel]) -> WithJsonSchema:
-    """The schema of a list with its items spelt out: some hosts break on `$ref`."""
-    return WithJsonSchema({"type": "array", "items": item.model_json_schema()})
-
-
-class SearchOutput(BaseModel):
-    """The same as the text, for programs; complete in itself, since some hosts show only this."""
-
-    query: str
-    results: Annotated[list[SearchOutputHit], _list_of(SearchOutputHit)]
-    provider: str
-    providers: Annotated[list[SearchOutputProvider], _list_of(SearchOutputProvider)]
-    notes: list[str]
+_TEXT: Schema = {"type": "string"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
+OUTPUT_SCHEMA: Schema = {
+    "type": "object",
+    "properties": {
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "index": {"type": "integer"},
+                    "url": _TEXT,
+                    "title": _TEXT,
+                    "published": _TEXT,
+                    "preview": _TEXT,
+                },
+                "required": ["index", "url", "title", "preview"],
+            },
+        },
+        "notes": _TEXTS,
+        "providers": _TEXTS,
+    },
+    "required": ["results", "notes", "providers"],
+}
+"""Of `structured`."""
 
 
-def structured(results: SearchResults) -> SearchOutput:
-    """The published structured output of a search."""
-    return SearchOutput(
-        query=results.query,
-        results=[
-            SearchOutputHit(
-                index=number,
-                url=hit.url,
-                title=hit.title,
-                preview=hit.preview,
-                published=hit.published,
-            )
+def structured(results: SearchResults) -> dict[str, Any]:
+    """The same as the text, for programs; complete in itself, since some hosts show only this.
+
+    `published` is left out where it is not known, since each model pays for every word.
+    """
+    return {
+        "results": [
+            {
+                "index": number,
+                "url": render.harmless(hit.url),
+                "title": render.harmless(hit.title),
+                **({"published": render.harmless(hit.published)} if hit.published else {}),
+                "preview": render.harmless(hit.preview),
+            }
             for number, hit in enumerate(results.hits)
         ],
-        provider=results.provider,
-        providers=[
-            SearchOutputProvider(
-                provider=report.provider, outcome=report.outcome, detail=report.detail
-            )
-            for report in results.reports
-        ],
-        notes=list(results.notes),
-    )
+        "notes": [*([] if results.hits else [render.nothing_text(results)]), *results.notes],
+        "providers": render.provider_lines(results.reports),
+    }
 
 
-async def web_search(
-    service: SearchService, query: str, limit: int, preview_chars: int
-) -> CallToolResult:
-    """Search, and answer with text for the model and structured content for programs.
+def search_tool(source: ServiceSource, bounds: CallBounds, *, is_structured: bool) -> Tool:
+    """The tool as it is published.
 
-    When the query makes no sense or nobody could look, the result is an error whose text tells the
-    model what failed, whether to retry and what else to try.
+    Args:
+        source: gives the search service when it is first needed.
+        bounds: of one call.
+        is_structured: whether it answers with structured content beside the text.
     """
-    try:
-        results = await service.search(build_query(query, limit=limit, preview_chars=preview_chars))
-    except SeeklingServerError as exc:
-        # Not a ToolError: the SDK would put words of its own before it.
-        text = render.failure_text(exc)
-        return CallToolResult(
-            content=[TextContent(type="text", text=text)],
-            is_error=True,
-            _meta={ERROR_META: failure_meta(exc)},
-        )
-    return CallToolResult(
-        content=[TextContent(type="text", text=render.results_text(results))],
-        structured_content=structured(results).model_dump(mode="json"),
-        _meta={SEARCH_META: search_meta(results)},
+
+    async def web_search(
+        query: Query,
+        context: Context[Any, Any],
+        limit: Limit = DEFAULT_LIMIT,
+        preview_chars: PreviewChars = DEFAULT_PREVIEW_CHARS,
+    ) -> CallToolResult:
+        outcomes: list[SearchResults | SeeklingServerError] = []
+
+        async def search() -> None:
+            try:
+                asked = build_query(query, limit=limit, preview_chars=preview_chars)
+                outcomes.append(await (await source.services()).search.search(asked))
+            except SeeklingServerError as exc:
+                outcomes.append(exc)
+
+        await attend(search, seconds=bounds.seconds, context=context, news=lambda: "searching")
+        match outcomes:
+            case [SearchResults() as results]:
+                return answer(results, max_bytes=bounds.max_bytes, is_structured=is_structured)
+            case [SeeklingServerError() as error]:
+                return failed(error)
+            case _:
+                return failed(TookTooLong("no results", bounds.seconds, hint=_LATE_HINT))
+
+    return define_tool(
+        web_search,
+        name="web_search",
+        title="Web search",
+        description=DESCRIPTION,
+        output_schema=OUTPUT_SCHEMA if is_structured else None,
     )
+
+
+def answer(results: SearchResults, *, max_bytes: int, is_structured: bool) -> CallToolResult:
+    """The results as text for the model and structured content for programs.
+
+    Where both together are longer than `max_bytes`, the last hits are left out, whole, and a note
+    says how many and how to get them.
+    """
+    whole = _result(results, is_structured=is_structured)
+    if _seen_bytes(whole) <= max_bytes:
+        return whole
+    for kept in reversed(range(1, len(results.hits))):
+        result = _result(_with_fewer_hits(results, kept), is_structured=is_structured)
+        if _seen_bytes(result) <= max_bytes:
+            return result
+    return failed(
+        BadQuery("the results are too long to be shown", hint="ask with preview_chars=50")
+    )
+
+
+def _result(shown: SearchResults, *, is_structured: bool) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=render.results_text(shown))],
+        structured_content=structured(shown) if is_structured else None,
+        _meta={SEARCH_META: search_meta(shown)},
+    )
+
+
+def _seen_bytes(result: CallToolResult) -> int:
+    """What a model can get to see of a result: its text, its structured content, or both."""
+    texts = [block.text for block in result.content if isinstance(block, TextContent)]
+    if result.structured_content is not None:
+        texts.append(
+            json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":"))
+        )
+    return sum(map(size_bytes, texts))
+
+
+def _with_fewer_hits(results: SearchResults, kept: int) -> SearchResults:
+    left_out = len(results.hits) - kept
+    which = f"limit={kept} and page:2 or " if results.page == 1 else ""
+    note = (
+        f"{left_out} of {len(results.hits)} results are left out, since all would be too long: ask"
+        f" with {which}smaller preview_chars to get them"
+    )
+    return replace(results, hits=results.hits[:kept], notes=(*results.notes, note))

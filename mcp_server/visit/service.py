@@ -15,6 +15,7 @@ from mcp_server.errors import ExtractionError, FetchError, UnsupportedMediaType
 from mcp_server.extract import EXTRACTORS, Extracted
 from mcp_server.extract.inline_links import take_out_links
 from mcp_server.extract.workers.pool import ExtractionPool
+from mcp_server.telemetry.spans import outgoing_span
 from mcp_server.visit.admission import VisitSlots
 from mcp_server.visit.browser.browser import Browser
 from mcp_server.visit.cache.page_cache import PageCache, cache_key
@@ -68,6 +69,17 @@ class VisitParts:
     """A service that reads the web in our place; its pages are kept as ours are."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitState:
+    """What visits have done since the start, and what runs for them now."""
+
+    kept_pages: int
+    """Pages of the web that were shown without asking their site."""
+    asked_sites: int
+    """How often a site, or a service that reads in our place, was asked."""
+    reading_processes: int
+
+
 class VisitService:
     """Gives the text of a page, from a local source or from the web.
 
@@ -92,11 +104,20 @@ class VisitService:
         self._parts = parts
         self._limits = limits or FetchLimits()
         self._exclusions = Exclusions(exclude)
+        self._kept_pages = self._asked_sites = 0
 
     @property
     def robots(self) -> Robots | None:
         """What is asked before each fetch, if anything."""
         return self._parts.robots
+
+    def state(self) -> VisitState:
+        """What visits have done and what runs for them; waits for nothing."""
+        return VisitState(
+            kept_pages=self._kept_pages,
+            asked_sites=self._asked_sites,
+            reading_processes=len(self._parts.pool.pids),
+        )
 
     async def page(self, url: str) -> Page:
         """Read a page.
@@ -172,7 +193,9 @@ class VisitService:
         key = self._cache_key(target)
         cached = await cache.get(key)
         if cached is not None and cache.is_fresh(cached):
+            self._kept_pages += 1
             return replace(cached.page, url=url)
+        self._asked_sites += 1
         read = await self._by_reader(url, target)
         if read is not None:
             await cache.put(key, read, status=HTTPStatus.OK, headers={})
@@ -220,15 +243,18 @@ class VisitService:
     async def _fetch(self, target: httpx.URL, validators: dict[str, str] | None = None) -> Resource:
         """Fetch when it is our turn; all waiting counts against the deadline."""
         url = str(target)
-        async with self._turn(target):
-            return await fetch(
-                url,
-                http=self._parts.http,
-                policy=self._parts.policy,
-                limits=self._limits,
-                validators=validators,
-                permit=self._permit,
-            )
+        with outgoing_span("fetch page", {"server.address": target.host}) as span:
+            async with self._turn(target):
+                resource = await fetch(
+                    url,
+                    http=self._parts.http,
+                    policy=self._parts.policy,
+                    limits=self._limits,
+                    validators=validators,
+                    permit=self._permit,
+                )
+            span.set_attribute("http.response.status_code", resource.status)
+        return resource
 
     async def _permit(self, target: httpx.URL) -> None:
         """Asked before each hop of a fetch."""

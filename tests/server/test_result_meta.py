@@ -27,8 +27,8 @@ from mcp_server.server import build_server
 from mcp_server.services import Ready, Services
 from mcp_server.tools.result_meta import error_kind, failure_meta, search_meta
 from mcp_server.visit.exclusions import ExcludedUrl
-from mcp_server.visit.fetching.dial import UNKNOWN_HOST
 from mcp_server.visit.fetching.fetch import FetchLimits
+from mcp_server.visit.fetching.resolver import UNKNOWN_HOST
 from tests.server.test_search_service import Stub, blocked, broken, hit
 from tests.server.test_visit_service import visiting
 from tests.support.fake_web import Script, redirect, reply, silent

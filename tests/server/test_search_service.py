@@ -592,10 +592,10 @@ async def test_programs_get_the_dates_and_notes_that_readers_get() -> None:
     provider = Stub("a", [[found]], operators=frozenset())
     results = await SearchService([provider]).search(replace(QUERY, language="de"))
     text, program = render.results_text(results), structured(results)
-    assert program.results[0].published == "2024-05-01"
+    assert program["results"][0]["published"] == "2024-05-01"
     assert "Published: 2024-05-01" in text
-    assert len(program.notes) == 1
-    assert f"[note: {program.notes[0]}]" in text
+    assert len(program["notes"]) == 1
+    assert f"[note: {program['notes'][0]}]" in text
 
 
 async def test_a_preview_cannot_imitate_the_marks_around_a_page() -> None:

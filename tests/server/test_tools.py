@@ -1,6 +1,5 @@
 """The two tools as an MCP client sees them, in memory."""
 
-import json
 import re
 import subprocess
 import sys
@@ -9,10 +8,11 @@ from pathlib import Path
 
 import anyio
 import pytest
-from mcp import Client
-from mcp.types import CallToolResult, TextContent
+from mcp import Client, MCPError
+from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
 
-from tests.support.tools_server import tools_server
+from mcp_server.server import build_server
+from tests.support.tools_server import NoServices, tools_server
 
 
 def text_of(result: CallToolResult) -> str:
@@ -33,26 +33,6 @@ async def call(folder: Path, tool: str, arguments: Mapping[str, object]) -> Call
         async with tools_server(folder) as server, Client(server) as client:
             await client.list_tools()
             return await client.call_tool(tool, dict(arguments))
-
-
-async def test_two_small_tools_are_published_with_one_required_argument_each(
-    tmp_path: Path,
-) -> None:
-    async with tools_server(tmp_path) as server, Client(server) as client:
-        tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == ["web_search", "web_visit"]
-    for tool, required in zip(tools, (["query"], ["url"]), strict=True):
-        schema = json.dumps(tool.input_schema)
-        assert tool.input_schema["required"] == required
-        assert tool.title
-        assert tool.annotations
-        assert tool.annotations.read_only_hint
-        # Hosts reject these in input schemas.
-        assert not any(word in schema for word in ("$ref", "anyOf", "exclusive", '"format"'))
-    assert tools[0].output_schema is not None
-    assert "$ref" not in json.dumps(tools[0].output_schema)
-    assert tools[1].output_schema is None, "web_visit answers text only"
-    assert len(json.dumps([tool.input_schema for tool in tools])) < 2_000
 
 
 async def test_results_are_blocks_of_the_format_the_reference_model_was_trained_on(
@@ -76,7 +56,7 @@ async def test_the_structured_output_holds_everything_the_text_does(tmp_path: Pa
     for hit in hits:
         assert f"Index: {hit['index']}\nURL: {hit['url']}\nTitle: {hit['title']}" in text
         assert hit["preview"] in text
-    assert result.structured_content["provider"] == "local"
+    assert result.structured_content["providers"] == ["local: answered"]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +106,9 @@ async def test_nothing_found_is_said_and_is_no_error(tmp_path: Path) -> None:
     assert not result.is_error
     assert text_of(result).startswith("No results for 'zyzzyva'")
     assert "[search providers: local: no results]" in text_of(result)
+    assert result.structured_content is not None
+    assert result.structured_content["results"] == []
+    assert result.structured_content["notes"][0].startswith("No results for 'zyzzyva'")
 
 
 async def test_a_local_page_is_read_by_its_url_without_network(tmp_path: Path) -> None:
@@ -205,6 +188,46 @@ async def test_arguments_are_taken_as_models_write_them(tmp_path: Path) -> None:
     }
     result = await call(tmp_path, "web_visit", arguments)
     assert "The river Serrin flows" in page_text_of(result)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize(
+    ("tool", "arguments", "says"),
+    [
+        ("web_search", {}, "the argument 'query' is missing"),
+        ("web_visit", {"url": 7}, "the argument 'url' is wrong: input should be a valid string"),
+        ("web_visit", {"url": "x", "start": "soon"}, "the argument 'start' is wrong"),
+        ("web_search", {"query": "x", "limit": {"a": [1] * 500}}, "the argument 'limit' is wrong"),
+    ],
+)
+async def test_a_wrong_argument_is_an_error_of_one_line_that_names_it(
+    tool: str, arguments: Mapping[str, object], says: str, mode: str
+) -> None:
+    async with Client(build_server(NoServices()), mode=mode) as client:
+        result = await client.call_tool(tool, dict(arguments))
+    assert result.is_error
+    assert text_of(result).startswith(says)
+    assert "\n" not in text_of(result)
+    assert len(text_of(result)) < 200
+    assert result.meta is not None
+    assert result.meta["seekling/error"]["kind"] == "bad_request"
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("name", ["fetch", "", "web_search\n" * 1_000])
+async def test_a_tool_that_does_not_exist_is_an_error_of_the_protocol(name: str, mode: str) -> None:
+    async with Client(build_server(NoServices()), mode=mode) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool(name, {})
+    assert caught.value.code == INVALID_PARAMS
+    assert str(caught.value).endswith("Known: web_search, web_visit.")
+    assert len(str(caught.value)) < 250
+
+
+async def test_an_argument_that_does_not_exist_costs_nothing(tmp_path: Path) -> None:
+    arguments = {"query": "Voss", "engine": "x", "context": {"a": 1}, "safe": None}
+    result = await call(tmp_path, "web_search", arguments)
+    assert not result.is_error
 
 
 async def test_an_error_is_one_line_of_sentences(tmp_path: Path) -> None:

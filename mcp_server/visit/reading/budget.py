@@ -1,4 +1,4 @@
-"""How many tokens a text costs a model, estimated without its tokeniser."""
+"""How much of a text fits: in tokens, estimated without the model's tokeniser, and in bytes."""
 
 import re
 
@@ -43,3 +43,16 @@ def chars_within(text: str, start: int, max_tokens: float) -> int:
         else:
             break
     return max(end - start, min(1, len(text) - start))
+
+
+def size_bytes(text: str) -> int:
+    """The length of a text as UTF-8."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def chars_within_bytes(text: str, start: int, max_bytes: int) -> int:
+    """How many characters from `start` take at most `max_bytes` as UTF-8; at least 1 if any."""
+    piece = text[start : start + max_bytes].encode("utf-8", "surrogatepass")
+    if len(piece) <= max_bytes:
+        return len(text[start : start + max_bytes])
+    return max(len(piece[:max_bytes].decode("utf-8", "ignore")), min(1, len(text) - start))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcp_server.visit.reading.parts import cut
+from mcp_server.visit.reading.parts import Part, cut
 from mcp_server.visit.reading.passages import Passage, Similarity, choose_passages
 from mcp_server.visit.reading.sections import find_section, find_sections, outline
 from mcp_server.visit.types import DEFAULT_MAX_CHARS
@@ -22,6 +22,8 @@ class Wanted:
     max_chars: int = DEFAULT_MAX_CHARS
     max_tokens: int = 0
     """Upper bound in estimated tokens, for text in any alphabet; 0 for none."""
+    max_bytes: int = 0
+    """Upper bound as UTF-8; 0 for none. Hosts count so, whatever the alphabet."""
     section: str = ""
     """A heading or number of the page's list of sections, or one of `LIST_SECTIONS`."""
     query: str = ""
@@ -60,7 +62,7 @@ def read(text: str, wanted: Wanted, similarity: Similarity | None = None) -> Exc
         return _outline(text, wanted)
     if wanted.section.strip():
         return _section(text, wanted)
-    part = cut(text, wanted.start, wanted.max_chars, max_tokens=wanted.max_tokens)
+    part = _cut(text, wanted.start, wanted)
     return Excerpt(
         text=part.text,
         start=part.start,
@@ -72,10 +74,21 @@ def read(text: str, wanted: Wanted, similarity: Similarity | None = None) -> Exc
     )
 
 
+def _cut(text: str, start: int, wanted: Wanted, stop: int | None = None) -> Part:
+    return cut(
+        text,
+        start,
+        wanted.max_chars,
+        max_tokens=wanted.max_tokens,
+        max_bytes=wanted.max_bytes,
+        stop=stop,
+    )
+
+
 def _section(text: str, wanted: Wanted) -> Excerpt:
     first, stop = find_section(find_sections(text), wanted.section)
     start = wanted.start if first < wanted.start < stop else first
-    part = cut(text, start, wanted.max_chars, max_tokens=wanted.max_tokens, stop=stop)
+    part = _cut(text, start, wanted, stop)
     rest = (
         f"The section goes on to {stop:,}: call web_visit with start={part.end} and the same"
         " section for more"
@@ -101,7 +114,7 @@ def _outline(text: str, wanted: Wanted) -> Excerpt:
         )
     listing = outline(sections)
     start = wanted.start if wanted.start < len(listing) else 0
-    part = cut(listing, start, wanted.max_chars, max_tokens=wanted.max_tokens)
+    part = _cut(listing, start, wanted)
     more = f"; the list goes on with section='list' and start={part.end}"
     return Excerpt(
         text=part.text,
@@ -114,9 +127,16 @@ def _outline(text: str, wanted: Wanted) -> Excerpt:
 
 
 def _passages(text: str, wanted: Wanted, similarity: Similarity | None) -> Excerpt:
-    choice = choose_passages(text, wanted.query, wanted.max_chars, wanted.max_tokens, similarity)
+    choice = choose_passages(
+        text,
+        wanted.query,
+        wanted.max_chars,
+        wanted.max_tokens,
+        similarity,
+        max_bytes=wanted.max_bytes,
+    )
     if not choice.passages:
-        begin = cut(text, 0, wanted.max_chars, max_tokens=wanted.max_tokens)
+        begin = _cut(text, 0, wanted)
         return Excerpt(
             text=begin.text,
             start=0,

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from mcp_server.errors import FetchError
-from mcp_server.visit.reading.budget import chars_within
+from mcp_server.visit.reading.budget import chars_within, chars_within_bytes
 
 _BOUNDARIES = (
     re.compile(r"\n\n+"),
@@ -34,7 +34,13 @@ class Part:
 
 
 def cut(
-    text: str, start: int, max_chars: int, *, max_tokens: int = 0, stop: int | None = None
+    text: str,
+    start: int,
+    max_chars: int,
+    *,
+    max_tokens: int = 0,
+    max_bytes: int = 0,
+    stop: int | None = None,
 ) -> Part:
     """Cut the part that starts at `start`.
 
@@ -46,6 +52,7 @@ def cut(
         start: 0 up to the length of the text, exclusive; 0 is always allowed.
         max_chars: upper bound of the part's length, at least 1.
         max_tokens: upper bound of the part's estimated tokens; 0 for none.
+        max_bytes: upper bound of the part's length as UTF-8; 0 for none.
         stop: no part reaches beyond this index; the text's end by default.
 
     Raises:
@@ -58,7 +65,11 @@ def cut(
         reason = f"start {start:,} is outside of the page, which has {total:,} characters"
         raise FetchError("", reason, hint="read from 0")
     stop = total if stop is None else max(start, min(stop, total))
-    window = max_chars if not max_tokens else min(max_chars, chars_within(text, start, max_tokens))
+    window = max_chars
+    if max_tokens:
+        window = min(window, chars_within(text, start, max_tokens))
+    if max_bytes:
+        window = min(window, chars_within_bytes(text, start, max_bytes))
     end = min(start + window, stop)
     if end < stop:
         end = _boundary(text, end - int(window * _SEARCHED_SHARE), end)

@@ -17,11 +17,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import add, gt
 from typing import Protocol, cast
 
-import Stemmer
-
-from mcp_server.visit.reading.budget import chars_within, estimate_tokens
+from mcp_server.visit.reading.budget import (
+    chars_within,
+    chars_within_bytes,
+    estimate_tokens,
+    size_bytes,
+)
 from mcp_server.visit.reading.parts import cut
 from mcp_server.visit.reading.sections import Section, find_sections
 
@@ -35,6 +39,8 @@ HEADING_LINE_CHARS = 30
 """Taken by marks and positions around a passage, beside its headings' own characters."""
 HEADING_LINE_TOKENS = 20
 """The same in tokens, with headings of usual length."""
+HEADING_LINE_BYTES = 60
+"""The same in bytes, with the marks between six headings."""
 
 Similarity = Callable[[str, Sequence[str]], Sequence[float]]
 """How near texts are to a query in meaning: one cosine for each, 0 and less for none."""
@@ -97,6 +103,8 @@ def choose_passages(
     max_chars: int,
     max_tokens: int = 0,
     similarity: Similarity | None = None,
+    *,
+    max_bytes: int = 0,
 ) -> PassageChoice:
     """Choose the passages that answer a query, within a budget.
 
@@ -108,6 +116,7 @@ def choose_passages(
         max_tokens: the same in estimated tokens; 0 for no bound.
         similarity: lets meaning count beside words; asked once, for at most `MAX_COMPARED`
             passages with their headings. Its errors are passed on.
+        max_bytes: the same bound as UTF-8; 0 for none.
     """
     passages = list(_passages(text))
     scores, min_share = _scores(passages, query), _MIN_SCORE_SHARE
@@ -117,31 +126,45 @@ def choose_passages(
         (index for index, score in enumerate(scores) if score > 0),
         key=lambda index: (-scores[index], index),
     )
+    bounds = (max_chars, max_tokens or math.inf, max_bytes or math.inf)
     chosen: list[int] = []
-    chars = tokens = 0.0
+    spent = (0.0, 0.0, 0.0)
     for index in ranked:
         if scores[index] < min_share * scores[ranked[0]]:
             break
         passage = passages[index]
-        more = len(passage.text) + sum(map(len, passage.headings)) + HEADING_LINE_CHARS
-        more_tokens = estimate_tokens(passage.text) + HEADING_LINE_TOKENS if max_tokens else 0
-        if chars + more > max_chars or (max_tokens and tokens + more_tokens > max_tokens):
+        total = tuple(map(add, spent, _cost(passage, bounds)))
+        if any(map(gt, total, bounds)):
             if chosen:
                 continue  # a shorter one may still fit
-            passages[index] = _shortened(passage, query, max_chars, max_tokens)
+            passages[index] = _shortened(passage, query, max_chars, max_tokens, max_bytes)
         chosen.append(index)
-        chars, tokens = chars + more, tokens + more_tokens
+        spent = total
     return PassageChoice(
         passages=tuple(passages[index] for index in sorted(chosen)), found=len(ranked)
     )
 
 
-def _shortened(passage: Passage, query: str, max_chars: int, max_tokens: int) -> Passage:
+def _cost(passage: Passage, bounds: tuple[float, ...]) -> tuple[float, float, float]:
+    """What showing a passage takes: characters, tokens, bytes; 0 for what has no bound."""
+    headings = "".join(passage.headings)
+    return (
+        len(passage.text) + len(headings) + HEADING_LINE_CHARS,
+        estimate_tokens(passage.text) + HEADING_LINE_TOKENS if bounds[1] < math.inf else 0.0,
+        size_bytes(passage.text + headings) + HEADING_LINE_BYTES if bounds[2] < math.inf else 0.0,
+    )
+
+
+def _shortened(
+    passage: Passage, query: str, max_chars: int, max_tokens: int, max_bytes: int
+) -> Passage:
     """The piece of a passage around its best sentence that fits the budget."""
     above = sum(map(len, passage.headings))
     headings = passage.headings if above <= _MAX_HEADING_SHARE * max_chars else ()
     chars = max(1, max_chars - HEADING_LINE_CHARS - (above if headings else 0))
     tokens = max(1, max_tokens - HEADING_LINE_TOKENS) if max_tokens else 0
+    taken = HEADING_LINE_BYTES + size_bytes("".join(headings))
+    size = max(1, max_bytes - taken) if max_bytes else 0
     wanted = set(terms(query))
     starts = [0, *(match.end() for match in _SENTENCE_END.finditer(passage.text))]
     ends = [*starts[1:], len(passage.text)]
@@ -152,6 +175,8 @@ def _shortened(passage: Passage, query: str, max_chars: int, max_tokens: int) ->
     start = best[0]
     if tokens:  # so that the cut below only ever ends the text at a better place
         chars = min(chars, chars_within(passage.text, start, tokens))
+    if size:
+        chars = min(chars, chars_within_bytes(passage.text, start, size))
     if best[1] - start > chars:  # no sentence end in sight: around the first word that fits
         start = max(start, _first_match(passage.text, start, wanted) - chars // 2)
     else:  # fill the budget from the sentences before, where few come after
@@ -160,7 +185,7 @@ def _shortened(passage: Passage, query: str, max_chars: int, max_tokens: int) ->
             for first in starts
             if first == start or _fits(passage.text[first:], chars, tokens)
         )
-    part = cut(passage.text, start, chars, max_tokens=tokens)
+    part = cut(passage.text, start, chars, max_tokens=tokens, max_bytes=size)
     return Passage(
         text=part.text,
         start=passage.start + part.start,
@@ -332,4 +357,6 @@ def _split_cjk(word: str) -> Iterator[str]:
 
 @cache
 def _stemmer() -> "_WordStemmer":
+    import Stemmer  # 20 ms that only questions about a page need
+
     return cast("_WordStemmer", Stemmer.Stemmer("english"))
