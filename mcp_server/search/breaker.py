@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from mcp_server.errors import ProviderBlocked, ProviderError, ProviderFailed
 from mcp_server.search.skip import Skip
@@ -17,6 +18,9 @@ MAX_PAUSE_SECONDS = 600.0
 MAX_ASKED_PAUSE_SECONDS = 3_600.0
 """The longest pause that a provider can ask for."""
 FAILURES_TO_OPEN = 2
+
+Position = Literal["closed", "open", "probing"]
+"""`open`: the provider is left alone. `probing`: the next call, or one under way, finds out."""
 
 
 class Breakers:
@@ -58,6 +62,14 @@ class Breakers:
         finally:
             if is_probe:
                 state.is_probed = False
+
+    def position(self, provider: str) -> tuple[Position, float]:
+        """Where the breaker of a provider stands, and for how many more seconds it is open."""
+        state = self._states.get(provider)
+        if state is None or state.error is None:
+            return "closed", 0.0
+        left = state.until - self._clock()
+        return ("open", left) if left > 0 else ("probing", 0.0)
 
     def _enter(self, state: "_State") -> bool:
         """Whether the call is a probe."""

@@ -1,26 +1,30 @@
 """Ask the providers of a chain, one after another or all at once, and give one honest answer."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import anyio
 
 from mcp_server.errors import NoProviderAnswered
 from mcp_server.search.asking import HELD_OPERATORS, Answer, Asker, Policies
-from mcp_server.search.breaker import Breakers
+from mcp_server.search.breaker import Breakers, Position
 from mcp_server.search.domains import DomainFilter, mirrors_among
 from mcp_server.search.merge import Ranking, fuse
 from mcp_server.search.rate_limit import RateLimits
 from mcp_server.search.types import (
     OPERATORS,
     Operator,
+    Outcome,
     ProviderReport,
     SearchProvider,
     SearchQuery,
     SearchResults,
 )
+from mcp_server.search.usage import ProviderUsage
+from mcp_server.telemetry.spans import outgoing_span
 
 Mode = Literal["fallback", "fanout"]
 """`fallback`: in order, the first that has hits answers. `fanout`: all at once, merged; a later
@@ -31,6 +35,24 @@ _UNAPPLIED: dict[Operator, str] = {
     "language": "limit results to a language",
     "region": "prefer a region",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderState:
+    """How one provider of the chain has done since the start, and how it stands."""
+
+    name: str
+    outcomes: Mapping[Outcome, int]
+    """How often it was tried, by what became of it."""
+    kept_answers: int
+    """Of these, the answers for which nobody was asked."""
+    seconds: float
+    """What all tries took together."""
+    breaker: Position
+    pause_seconds: float
+    """How much longer it is left alone."""
+    usage: ProviderUsage
+    """Today, by this process."""
 
 
 class SearchService:
@@ -76,6 +98,10 @@ class SearchService:
         )
         seconds = min(provider_seconds, search_seconds)
         self._asker = Asker(policies, provider_seconds=seconds, clock=clock)
+        self._policies = policies
+        self._outcomes = {provider.name: Counter[Outcome]() for provider in self._providers}
+        self._kept = Counter[str]()
+        self._seconds = dict.fromkeys(self._outcomes, 0.0)
 
     async def search(self, query: SearchQuery) -> SearchResults:
         """Answer a query.
@@ -95,10 +121,38 @@ class SearchService:
         mirrors = sum(not self._mirrors.wants(url) for url in left_out)
         return replace(results, excluded_mirrors=mirrors) if mirrors else results
 
+    def state(self) -> tuple[ProviderState, ...]:
+        """How each provider has done and stands, in the order asked; waits for nothing."""
+        return tuple(self._state(provider.name) for provider in self._providers)
+
+    def _state(self, name: str) -> ProviderState:
+        breaker, pause_seconds = self._policies.breakers.position(name)
+        return ProviderState(
+            name=name,
+            outcomes=dict(self._outcomes[name]),
+            kept_answers=self._kept[name],
+            seconds=self._seconds[name],
+            breaker=breaker,
+            pause_seconds=pause_seconds,
+            usage=self._policies.usage.own(name),
+        )
+
+    async def _ask(self, provider: SearchProvider, query: SearchQuery, deadline: float) -> Answer:
+        name = provider.name
+        with outgoing_span(f"search {name}", {"seekling.provider": name}) as span:
+            answer = await self._asker.ask(provider, query, deadline=deadline)
+            report = answer.report
+            span.set_attribute("seekling.outcome", report.outcome.replace(" ", "_"))
+            span.set_attribute("seekling.cached", report.is_cached)
+        self._outcomes[name][report.outcome] += 1
+        self._kept[name] += report.is_cached
+        self._seconds[name] += report.seconds
+        return answer
+
     async def _ask_in_order(self, query: SearchQuery, deadline: float) -> list[Answer]:
         answers: list[Answer] = []
         for provider in self._providers:
-            answers.append(await self._asker.ask(provider, query, deadline=deadline))
+            answers.append(await self._ask(provider, query, deadline))
             if answers[-1].hits:
                 break
         return answers
@@ -107,7 +161,7 @@ class SearchService:
         answers: dict[str, Answer] = {}
 
         async def ask(provider: SearchProvider) -> None:
-            answers[provider.name] = await self._asker.ask(provider, query, deadline=deadline)
+            answers[provider.name] = await self._ask(provider, query, deadline)
 
         async with anyio.create_task_group() as group:
             for provider in self._providers:

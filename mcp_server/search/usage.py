@@ -187,6 +187,13 @@ class Usage:
             for name in sorted(counts.keys() | self._budgets.keys())
         )
 
+    def own(self, provider: str) -> ProviderUsage:
+        """Today's counts of one provider by this process alone, without a look into the file."""
+        day = self._today()
+        calls, usd = self._counts.get((day, provider), (0, 0.0))
+        budget = self._budgets.get(provider, Budget())
+        return ProviderUsage(provider=provider, day=day, calls=calls, usd=usd, budget=budget)
+
     def _today(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
 
