@@ -1,6 +1,5 @@
 """The sample files in `configs/` are complete and true."""
 
-import json
 import re
 import tomllib
 from pathlib import Path
@@ -72,11 +71,3 @@ def test_the_client_sample_shows_the_values_of_the_default_profile(tmp_path: Pat
     file.write_text(re.sub(r"^seed = .*$", "", uncommented("client.toml"), flags=re.MULTILINE))
     profile = chosen_profile(client.load(file=file, environ={}))
     assert (profile.overrides, profile) == ((), load_profile("default"))
-
-
-@pytest.mark.parametrize("path", sorted((CONFIGS / "hosts").iterdir()), ids=lambda path: path.name)
-def test_host_files_start_the_server(path: Path) -> None:
-    told = json.loads(path.read_text(encoding="utf-8"))
-    (servers,) = told.values()
-    assert servers["seekling"]["command"].endswith("seekling-mcp")
-    assert servers["seekling"]["args"] == ["serve"]

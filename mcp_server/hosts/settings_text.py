@@ -1,0 +1,53 @@
+"""How the text of a settings file is edited, whatever its format is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
+
+from mcp_server.errors import SeeklingServerError
+
+Value = str | int | bool | Sequence[str] | Mapping[str, str]
+Entry = Mapping[str, Value]
+"""The settings of one server, in the words of one host."""
+
+
+class UnusableSettings(SeeklingServerError):
+    """A host's settings file is unreadable or cannot be merged safely. It was not touched."""
+
+
+class SettingsText(Protocol):
+    """Finds, puts in and takes out one entry of a text, and changes nothing else of it.
+
+    All methods raise `UnusableSettings` where the text is malformed, or written in a way in which
+    it cannot be edited safely. `path` are the keys that lead to the table of servers.
+    """
+
+    def find(self, text: str, path: Sequence[str], name: str) -> object | None:
+        """The entry of that name, to be compared with what `plain` makes of one; or None."""
+        ...
+
+    def plain(self, entry: Entry) -> object:
+        """The entry as `find` would return it."""
+        ...
+
+    def put(self, text: str, path: Sequence[str], name: str, entry: Entry) -> str:
+        """The text with the entry, in place of one of that name if there is one."""
+        ...
+
+    def drop(self, text: str, path: Sequence[str], name: str) -> str:
+        """The text without the entry, which must be there."""
+        ...
+
+
+def line_end(text: str) -> str:
+    """What ends the lines of a text: that of its first line, or a line feed."""
+    first = text.find("\n")
+    return "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
+
+
+def with_value(old: object, path: Sequence[str], value: object) -> object:
+    """Nested tables with one value set, the tables on the way to it made where they are absent."""
+    if not path:
+        return value
+    table = dict(cast(Mapping[str, object], old))
+    table[path[0]] = with_value(table.get(path[0], {}), path[1:], value)
+    return table
