@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray test-clients test-random lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray test-clients test-bundle test-hosts test-random mcpb lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,9 +91,22 @@ test-ray: setup-dev ## kill a machine of a real Ray cluster in the middle of a r
 test-clients: setup-dev ## let clients that others wrote call both tools
 	@$(BIN)/python -m pytest -s tests/clients/real_clients.py
 
+# Apart, because it fetches the packer from npm and all runtime packages into an empty home: a minute.
+test-bundle: setup-dev ## start the bundle as a host would, on a machine that never saw it
+	@$(PIP) install --quiet uv
+	@$(BIN)/python -m pytest -s tests/hosts/real_bundle.py
+
+# Apart, because the hosts take 1.1 GB.
+test-hosts: setup-dev ## enter the server into real hosts and let them start it
+	@$(BIN)/python -m pytest -s tests/hosts/real_hosts.py
+
 # Apart, because what it finds depends on chance and it takes minutes.
 test-random: setup-dev ## look for counterexamples to the property tests with new random inputs
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --hypothesis-profile random $$(grep -rl '^@given' tests)
+
+mcpb: setup-dev ## pack the bundle for Claude Desktop and the registry's server.json into dist/
+	@$(PIP) install --quiet uv
+	@$(BIN)/python configs/mcpb/build.py --out dist $(if $(OWNER),--owner $(OWNER))
 
 lint: setup-dev ## formatting and lint rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
@@ -106,12 +119,20 @@ types: setup-dev ## strict types on both packages and the tests
 
 check: lint types test ## everything CI runs
 
+DEV_EXTRAS := embedded office corpus browser semantic eval metrics telemetry dev
+TEAM_EXTRAS := office metrics telemetry
+
 lock: setup-dev ## resolve the dependencies again
 	@$(PIP) install --quiet uv
-	@for f in "requirements.lock --extra embedded" "requirements-dev.lock --extra embedded --extra office --extra corpus --extra browser --extra semantic --extra eval --extra dev -c requirements.lock"; do \
+	@for f in "requirements.lock --extra embedded" \
+	  "requirements-dev.lock $(patsubst %,--extra %,$(DEV_EXTRAS)) -c requirements.lock" \
+	  "configs/deploy/requirements.lock $(patsubst %,--extra %,$(TEAM_EXTRAS)) -c requirements.lock"; do \
 	  set -- $$f; out=$$1; shift; \
 	  $(BIN)/uv pip compile pyproject.toml $$@ --upgrade --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-header --quiet --output-file $$out; done
+	@echo 'hatchling>=1.27,<2' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file configs/deploy/build-requirements.lock
 
 clean: ## remove .venv and caches; keeps the downloaded model
-	rm -rf $(VENV) .venv-sglang .venv-inspect .venv-clients .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
+	rm -rf $(VENV) .venv-sglang .venv-inspect \
+	  .venv-clients .venv-hosts .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build

@@ -45,7 +45,8 @@ from agent_client.profiles.sections import LimitsSection
 from agent_client.service.recording import Recording, no_recording
 from agent_client.sessions.store import SessionStore, sessions_directory
 from agent_client.sessions.stored_session import Kind
-from agent_client.toolbox import McpToolbox, StdioTarget, Target
+from agent_client.tool_server.targets import HttpTarget, StdioTarget, Target
+from agent_client.toolbox import McpToolbox
 
 logger = logging.getLogger(__name__)
 
@@ -331,13 +332,15 @@ def _prices(config: ClientConfig) -> Prices | None:
 def tool_server_target(config: ClientConfig, environ: Mapping[str, str]) -> Target:
     """What to start or connect to for the tools.
 
-    A server that we start gets our environment without the model's key.
+    A server that we start gets our environment without the keys of models, and without the token
+    for a server at a URL.
 
     Raises:
-        ToolServerError: no command is given and ours is not installed.
+        ToolServerError: no command is given and ours is not installed; or the token is malformed.
     """
     if re.match(r"(?i)https?://", config.mcp):
-        return config.mcp
+        token = config.tools_token
+        return HttpTarget(config.mcp, token.get_secret_value() if token else "")
     secrets = {name for names in SECRETS.values() for name in names}
     passed = {name: value for name, value in environ.items() if name not in secrets}
     return StdioTarget.parse(config.mcp or _own_server(), passed)

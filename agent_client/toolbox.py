@@ -1,103 +1,90 @@
 """The bridge to MCP: starts or connects to a server, lists its tools, calls them."""
 
 import logging
-import os
-import shlex
-import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import IO, TextIO, cast
+from contextlib import asynccontextmanager
+from typing import cast
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.client.stdio import stdio_client
+from anyio.abc import TaskGroup
+from mcp import MCPError
+from mcp.client.session import ElicitationFnT
 from mcp.server import MCPServer
 from mcp.types import CallToolResult, TextContent
 
 from agent_client.conversation import ToolCall, ToolResult, ToolSpec
 from agent_client.errors import ToolServerError
 from agent_client.tool_meta import ERROR_META
+from agent_client.tool_server.connection import Connection
+from agent_client.tool_server.remote import HttpAnswer, noted_in
+from agent_client.tool_server.targets import HttpTarget, StdioTarget, Target
+
+__all__ = ["HttpTarget", "McpToolbox", "StdioTarget", "Target"]
 
 logger = logging.getLogger(__name__)
 
-_LOST_TEXTS = (
-    "connection closed",
-    "session terminated",  # of a server that was started anew, over HTTP
-    "server returned an error response",  # HTTP 401, 502 and the like: no server of tools spoke
-)
-_NOT_FOUND = "not found"  # HTTP 404; of an unknown tool the servers say more
 MAX_RESULT_CHARS = 400_000
 """A longer result is cut: no context window holds it, and it would fill the memory."""
 RESPAWNS = 3
 """How often in a row, without a result between, a server that died is started again."""
-PING_SECONDS = 5.0
-"""How long a server that let a call run out of time may take to say that it lives."""
-STDERR_TAIL_CHARS = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class StdioTarget:
-    """A server that we start and own."""
-
-    command: str
-    arguments: tuple[str, ...]
-    environment: Mapping[str, str]
-
-    @staticmethod
-    def parse(line: str, environment: Mapping[str, str]) -> "StdioTarget":
-        """Read a command line as a shell would.
-
-        Raises:
-            ToolServerError: it is empty or its quotes do not match.
-        """
-        try:
-            words = shlex.split(line)
-        except ValueError as exc:
-            raise ToolServerError(line, f"not a command line: {exc}") from exc
-        if not words:
-            raise ToolServerError(line, "the command is empty", hint="name it with --mcp")
-        return StdioTarget(words[0], tuple(words[1:]), environment)
-
-    def __str__(self) -> str:
-        return shlex.join((self.command, *self.arguments))
-
-
-Target = StdioTarget | str | MCPServer
-"""A command to start, the URL of a running server, or a server in this process (for tests)."""
+RETURN_SECONDS = 15.0
+"""How long a server at a URL may be away that answered before: it may be started anew."""
+RETURN_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0)
+"""Between two attempts to reach it again; then the last one over and over."""
+MAX_BUSY_SECONDS = 10.0
+"""How long we wait by ourselves when a server asks to come back later."""
 
 
 class McpToolbox:
     """The tools of one MCP server. Use `McpToolbox.open`."""
 
     def __init__(
-        self, target: Target, tasks: TaskGroup, *, call_seconds: float, start_seconds: float
+        self,
+        target: Target,
+        tasks: TaskGroup,
+        *,
+        call_seconds: float,
+        start_seconds: float,
+        elicitation: ElicitationFnT | None,
     ) -> None:
         self._target, self._tasks = target, tasks
         self._call_seconds, self._start_seconds = call_seconds, start_seconds
-        self._connection: _Connection | None = None
+        self._elicitation = elicitation
+        self._connection: Connection | None = None
         self._connecting = anyio.Lock()
         self._respawns = 0
 
     @staticmethod
     @asynccontextmanager
     async def open(
-        target: Target, *, call_seconds: float = 60.0, start_seconds: float = 30.0
+        target: Target | str,
+        *,
+        call_seconds: float = 60.0,
+        start_seconds: float = 30.0,
+        elicitation: ElicitationFnT | None = None,
     ) -> "AsyncGenerator[McpToolbox]":
         """Connect, and disconnect afterwards; a server that we started is stopped.
 
         Args:
-            target: what to connect to.
+            target: what to connect to; a URL is that of a server that asks for no token.
             call_seconds: longest time for one tool call.
             start_seconds: longest time until the server answers at first.
+            elicitation: answers what the server's tools ask the user in a call. Without it the
+                server is told that nobody can be asked, as is right for an agent that works alone.
 
         Raises:
-            ToolServerError: the server does not start, or speaks something else than MCP.
+            ToolServerError: the server does not start, does not let us in, or speaks something
+                else than MCP.
         """
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
-            box = McpToolbox(target, tasks, call_seconds=call_seconds, start_seconds=start_seconds)
+            box = McpToolbox(
+                HttpTarget(target) if isinstance(target, str) else target,
+                tasks,
+                call_seconds=call_seconds,
+                start_seconds=start_seconds,
+                elicitation=elicitation,
+            )
             try:
                 await box._connected()
                 yield box
@@ -124,10 +111,11 @@ class McpToolbox:
             ToolServerError: the server does not start again, or died again after `RESPAWNS` new
                 starts without a result between.
         """
-        for _ in range(2):
+        for attempt in range(2):
             connection = await self._connected()
+            answer = HttpAnswer()
             try:
-                with anyio.fail_after(self._call_seconds):
+                with noted_in(answer), anyio.fail_after(self._call_seconds):
                     result = await connection.client.call_tool(
                         call.name, dict(call.arguments), read_timeout_seconds=self._call_seconds
                     )
@@ -136,7 +124,13 @@ class McpToolbox:
             except MCPError as exc:
                 if "timed out" in str(exc).lower():
                     return await self._timed_out(call, connection)
-                if not connection.is_lost(exc):
+                if answer.is_busy:
+                    wait = answer.retry_after_seconds or 1.0
+                    if attempt or wait > MAX_BUSY_SECONDS:
+                        return _busy(call, answer)
+                    await anyio.sleep(wait)
+                    continue
+                if not connection.is_lost(exc, answer):
                     return ToolResult(call.id, call.name, f"Error: {exc}", is_error=True)
                 logger.warning("the tool server was lost in a call: %s", exc)
             except (anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
@@ -152,7 +146,7 @@ class McpToolbox:
     def _name(self) -> str:
         return self._target.name if isinstance(self._target, MCPServer) else str(self._target)
 
-    async def _timed_out(self, call: ToolCall, connection: "_Connection") -> ToolResult:
+    async def _timed_out(self, call: ToolCall, connection: Connection) -> ToolResult:
         """The result of a call that took too long.
 
         A server that does not even say that it lives is started anew for the next call.
@@ -168,135 +162,35 @@ class McpToolbox:
             meta=_failure("timeout"),
         )
 
-    async def _connected(self) -> "_Connection":
+    async def _connected(self) -> Connection:
         async with self._connecting:
-            if self._connection is None or self._connection.is_closed:
-                if self._connection is not None:
-                    if self._respawns == RESPAWNS:
-                        self._respawns = 0  # the next question may try again
-                        raise ToolServerError(self._name, f"it was lost {RESPAWNS + 1} times")
-                    logger.warning("starting the tool server again")
-                connection = _Connection(self._target, self._name)
-                await connection.open_in(self._tasks, self._start_seconds)
-                self._respawns += self._connection is not None
-                self._connection = connection
+            if self._connection is None:
+                self._connection = await self._new_connection(give_up_at=0.0)
+            elif self._connection.is_closed:
+                if self._respawns == RESPAWNS:
+                    self._respawns = 0  # the next question may try again
+                    raise ToolServerError(self._name, f"it was lost {RESPAWNS + 1} times")
+                logger.warning("connecting to the tool server again")
+                self._connection = await self._new_connection(
+                    give_up_at=anyio.current_time() + RETURN_SECONDS
+                )
+                self._respawns += 1
             return self._connection
 
-
-class _Connection:
-    """One connection, which lives in a task of its own: the SDK's scopes may not cross tasks."""
-
-    client: Client
-    tools: tuple[ToolSpec, ...]
-
-    def __init__(self, target: Target, name: str) -> None:
-        self._target, self._name = target, name
-        self._close = anyio.Event()
-        self._error: ToolServerError | None = None
-        self._stderr: IO[str] | None = None
-        self.is_closed = False
-
-    def close(self) -> None:
-        """Ask the connection's task to end."""
-        self.is_closed = True
-        self._close.set()
-
-    def is_lost(self, error: MCPError) -> bool:
-        """Whether the error says that the connection is gone, and nothing about the call."""
-        text = str(error).lower()
-        return self.is_closed or text == _NOT_FOUND or any(lost in text for lost in _LOST_TEXTS)
-
-    async def is_alive(self) -> bool:
-        """Whether the server still answers anything at all."""
-        try:
-            with anyio.fail_after(PING_SECONDS):
-                await self.client.list_tools()  # newer protocols have no ping
-        except MCPError as exc:
-            return not self.is_lost(exc)
-        except (TimeoutError, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            return False
-        return True
-
-    def tail(self) -> str:
-        """The last that the server wrote to stderr."""
-        if self._stderr is None or self._stderr.closed:
-            return ""
-        with suppress(OSError, ValueError):
-            self._stderr.flush()
-            size = self._stderr.seek(0, os.SEEK_END)
-            self._stderr.seek(max(0, size - STDERR_TAIL_CHARS))
-            return self._stderr.read()
-        return ""
-
-    async def open_in(self, tasks: TaskGroup, start_seconds: float) -> None:
-        """Start the connection's task and wait until the tools are listed."""
-        await tasks.start(self._run, start_seconds)
-        if self._error:
-            raise self._error
-
-    async def _run(
-        self, start_seconds: float, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
-    ) -> None:
-        is_up = False
-        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:
-            self._stderr = stderr
+    async def _new_connection(self, *, give_up_at: float) -> Connection:
+        """Connect; until then (on the clock of anyio) again where the server may come back."""
+        pauses = iter(RETURN_PAUSES_SECONDS)
+        while True:
+            connection = Connection(self._target, self._name, self._elicitation)
+            pause = next(pauses, RETURN_PAUSES_SECONDS[-1])
             try:
-                with anyio.fail_after(start_seconds) as starting:
-                    async with self._new_client(stderr) as self.client:
-                        self.tools = await _list_tools(self.client)
-                        starting.deadline = float("inf")
-                        is_up = True
-                        task_status.started()
-                        await self._close.wait()
-            except Exception as exc:  # noqa: BLE001
-                # Whatever went wrong leaves the SDK's client as nested groups.
-                if not is_up:
-                    self._error = self._start_error(exc, start_seconds)
-                    task_status.started()
-                elif not self._close.is_set():
-                    logger.warning("the tool server's connection broke: %r", _leaf(exc))
-            finally:
-                self.is_closed = True
-
-    def _new_client(self, stderr: IO[str]) -> AbstractAsyncContextManager[Client]:
-        if isinstance(self._target, StdioTarget):
-            parameters = StdioServerParameters(
-                command=self._target.command,
-                args=list(self._target.arguments),
-                env=dict(self._target.environment),
-            )
-            return Client(stdio_client(parameters, errlog=cast(TextIO, stderr)))
-        return Client(self._target)
-
-    def _start_error(self, exc: BaseException, start_seconds: float) -> ToolServerError:
-        leaf = _leaf(exc)
-        tail = self.tail().strip()
-        if isinstance(leaf, FileNotFoundError):
-            reason, hint = "command not found", "check --mcp, or give the full path"
-        elif isinstance(leaf, PermissionError):
-            reason, hint = "command may not be run", "check --mcp"
-        elif isinstance(leaf, TimeoutError):
-            reason, hint = f"no answer within {start_seconds:g} s", "is it an MCP server?"
-        else:
-            said = tail.splitlines()[-1] if tail else ""
-            what = "cannot be reached" if isinstance(self._target, str) else "did not start"
-            said = said or " ".join(str(leaf).split())[:200] or type(leaf).__name__
-            reason = f"{what} ({said})"
-            hint = "" if tail else "is it an MCP server?"
-        return ToolServerError(self._name, reason, stderr_tail=tail, hint=hint)
-
-
-async def _list_tools(client: Client) -> tuple[ToolSpec, ...]:
-    specs: list[ToolSpec] = []
-    cursor: str | None = None
-    while True:
-        page = await client.list_tools(cursor=cursor)
-        for tool in page.tools:
-            schema = cast(Mapping[str, object], tool.input_schema)
-            specs.append(ToolSpec(tool.name, tool.description or "", schema))
-        cursor = page.next_cursor
-        if not cursor:
-            return tuple(specs)
+                await connection.open_in(self._tasks, self._start_seconds)
+            except ToolServerError:
+                if not connection.may_come_back or anyio.current_time() + pause > give_up_at:
+                    raise
+                await anyio.sleep(pause)
+            else:
+                return connection
 
 
 def _tool_result(call: ToolCall, result: CallToolResult) -> ToolResult:
@@ -313,12 +207,20 @@ def _tool_result(call: ToolCall, result: CallToolResult) -> ToolResult:
     return ToolResult(call.id, call.name, text, is_error=bool(result.is_error), meta=meta)
 
 
-def _failure(kind: str) -> Mapping[str, object]:
+def _busy(call: ToolCall, answer: HttpAnswer) -> ToolResult:
+    seconds = answer.retry_after_seconds
+    when = f"in {seconds:g} s" if seconds is not None else "later"
+    text = f"Error: the tool server has too many requests. Try again {when}."
+    meta = _failure("rate_limited", seconds)
+    return ToolResult(call.id, call.name, text, is_error=True, meta=meta)
+
+
+def _failure(kind: str, retry_after_seconds: float | None = None) -> Mapping[str, object]:
     """What our server says of its own failures, of one that it could not say."""
-    return {ERROR_META: {"kind": kind, "retryable": True, "retry_after_seconds": None}}
-
-
-def _leaf(exc: BaseException) -> BaseException:
-    while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
-        exc = exc.exceptions[0]
-    return exc
+    return {
+        ERROR_META: {
+            "kind": kind,
+            "retryable": True,
+            "retry_after_seconds": retry_after_seconds,
+        }
+    }

@@ -237,9 +237,12 @@ _WRONG_TYPES = {
 """Said in place of words that name types of Python."""
 
 
-def default_file() -> Path:
-    """The settings file that is read when none is named."""
-    return platformdirs.user_config_path("seekling") / FILE_NAME
+def default_file() -> Path | None:
+    """The settings file that is read when none is named; None for a user without a home."""
+    try:
+        return platformdirs.user_config_path("seekling") / FILE_NAME
+    except RuntimeError:
+        return None
 
 
 def load(
@@ -261,7 +264,8 @@ def load(
     """
     environ = os.environ if environ is None else environ
     named = file or (Path(given) if (given := environ.get(f"{ENV_PREFIX}CONFIG")) else None)
-    values = _from_file(named or default_file(), required=named is not None)
+    place = named or default_file()
+    values = _from_file(place, required=named is not None) if place else {}
     values |= _from_environment(environ)
     values |= {key: value for key, value in (flags or {}).items() if value is not None}
     try:

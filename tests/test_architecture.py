@@ -1,6 +1,7 @@
 """The structure that the code keeps to: who imports whom, and how large things get."""
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,9 @@ def test_both_packages_call_what_a_result_tells_programs_by_the_same_names() -> 
 def test_the_protocol_is_known_in_few_places() -> None:
     assert importers_of("agent_client", "mcp") == {
         "agent_client.service.research_tool",  # the agent as a server, for other hosts
+        "agent_client.tool_server.connection",
+        "agent_client.tool_server.remote",
+        "agent_client.tool_server.targets",
         "agent_client.toolbox",
     }
     face = ("server", "tools", "serving", "serving_app", "access", "telemetry", "doctor")
@@ -69,11 +73,14 @@ def test_the_protocol_is_known_in_few_places() -> None:
 def test_settings_are_read_at_the_edge_only() -> None:
     assert importers_of("mcp_server", "mcp_server.config") <= {
         "mcp_server.app",
+        "mcp_server.cli.doctor_checks",
         "mcp_server.cli.index_build",
         "mcp_server.cli.search",
         "mcp_server.cli.serve",
         "mcp_server.cli.settings",
         "mcp_server.cli.visit",
+        "mcp_server.serving_app",
+        "mcp_server.settings_check",
     }
     assert importers_of("agent_client", "agent_client.config") <= {
         "agent_client.app",
@@ -91,8 +98,9 @@ def test_settings_are_read_at_the_edge_only() -> None:
 
 @pytest.mark.parametrize("part", ["agent", "report", "service", "sessions"])
 def test_the_loop_and_what_is_built_on_it_know_ports_and_no_adapters(part: str) -> None:
-    adapters = ("agent_client.model", "agent_client.toolbox", "agent_client.engine", "httpx")
-    assert importers_of("agent_client", *adapters).isdisjoint(
+    adapters = ("model", "toolbox", "tool_server", "engine")
+    names = [f"agent_client.{name}" for name in adapters]
+    assert importers_of("agent_client", *names, "httpx").isdisjoint(
         map(name_of, modules(f"agent_client/{part}"))
     )
 
@@ -183,15 +191,41 @@ def test_help_imports_nothing_heavy(module: str) -> None:
     assert done.stdout.strip() == ""
 
 
-def test_serving_starts_without_what_only_some_calls_need() -> None:
-    script = (
-        "import sys, mcp_server.app, mcp_server.server;"
-        "late = {'ddgs', 'primp', 'lxml', 'selectolax', 'ada_url',"
-        "'protego', 'pypdfium2', 'playwright', 'chardet',"
-        "'numpy', 'onnxruntime'};"
-        "print(*sorted(late & set(sys.modules)))"
+SDK_MODULES = """annotated_types anyio click cryptography httpx2 idna mcp mcp_types pydantic
+    pydantic_core python_multipart sniffio sse_starlette starlette typing_extensions
+    typing_inspection uvicorn""".split()
+"""What `import mcp.server` brings; where `click` and `brotli` are not installed it does without."""
+NAMES_OF_ALL_IMPORTED = """
+import os, sys
+from mcp_server.services import OnDemand
+
+def tell(source):
+    for name, module in sys.modules.items():
+        if "." not in name and "site-packages" in str(getattr(module, "__file__", "")):
+            print(name, file=sys.stderr)
+    os._exit(0)
+
+OnDemand.soon = tell  # called once the tools are listed
+from mcp_server.cli.main import main
+main(["serve"])
+"""
+
+
+def test_the_tools_are_listed_before_anything_is_imported_that_the_sdk_does_not_need() -> None:
+    client = {"name": "test", "version": "1"}
+    asked = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
+    requests = (
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": asked},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", NAMES_OF_ALL_IMPORTED],
+        input="".join(json.dumps(request) + "\n" for request in requests),
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout.strip() == ""
+    assert len(done.stdout.splitlines()) == 2
+    imported = {name for name in done.stderr.split() if not name.startswith("_")}
+    optional = {"brotli", "click"}
+    assert imported - optional == {*SDK_MODULES, "platformdirs"} - optional

@@ -150,20 +150,28 @@ def _add_serve(commands: "Commands") -> None:
         commands, "serve", "serve the two tools over stdio or HTTP (the default command)"
     )
     _add_settings(serve)
+    _add_serving(serve)
+
+
+def _add_doctor(commands: "Commands") -> None:
+    doctor = add_command(
+        commands,
+        "doctor",
+        "check that the server works here, and say what to do where it does not",
+        "exit code: 0 all that is needed works, 1 something does not, 2 wrong settings",
+    )
+    doctor.add_argument("--offline", action="store_true", help="ask nobody outside this machine")
+    _add_settings(doctor)
+    _add_serving(doctor)
+
+
+def _add_serving(parser: argparse.ArgumentParser) -> None:
     for title, settings in (
         ("what hosts see", TOOL_SETTINGS),
         ("serving over HTTP", HTTP_SETTINGS),
         ("operating", OPERATING_SETTINGS),
     ):
-        _add_group(serve, title, settings)
-
-
-def _add_doctor(commands: "Commands") -> None:
-    doctor = add_command(
-        commands, "doctor", "check that the server works here, and say what to do where it does not"
-    )
-    doctor.add_argument("--offline", action="store_true", help="ask nobody outside this machine")
-    _add_settings(doctor)
+        _add_group(parser, title, settings)
 
 
 def _add_search(commands: "Commands") -> None:

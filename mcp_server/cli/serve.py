@@ -1,57 +1,67 @@
-"""`seekling-mcp serve`: the two tools over stdio."""
+"""`seekling-mcp serve`: the two tools over stdio or HTTP."""
 
 import argparse
-import os
-import signal
-import threading
-import time
+import gc
+import json
+import logging
+import sys
+from collections.abc import Callable
 
 from mcp_server.cli.settings import load_settings
 from mcp_server.config import ServerConfig
+from mcp_server.log import FIELDS
+from mcp_server.settings_check import check_settings
+
+logger = logging.getLogger(__name__)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until stdin closes."""
-    end_with_parent()
-    config = load_settings(options)
-    if options.json:
-        from mcp_server.log import log_as_json
+    """Serve until the host goes away, or over HTTP until a signal comes.
 
-        log_as_json()
-    # Heavy imports come after the settings are known to be right.
+    Raises:
+        ConfigError: a setting is wrong, or would let strangers in.
+        CorpusError: an index is missing or damaged.
+    """
+    if options.json and options.log_format is None:
+        options.log_format = "json"  # stdout is the protocol's: what there is to tell is in the log
+    config = load_settings(options)
+    check_settings(config)
+    if config.transport == "http":
+        return _serve_over_http(config, _tell_program if options.json else _tell_person(config))
+    return _serve_over_stdio(config)
+
+
+def _serve_over_stdio(config: ServerConfig) -> int:
+    from mcp_server.serving.host import meet_host
+
+    host = meet_host()
+    gc.disable()  # imports leave no garbage; `serve_stdio` switches it on again
+    # Heavy imports come after the settings are known to be right, and the protocol is safe.
     import anyio
 
-    anyio.run(_serve, config)
+    from mcp_server.serving_app import serve_over_stdio
+
+    return anyio.run(serve_over_stdio, config, host)
+
+
+def _serve_over_http(config: ServerConfig, announce: Callable[[str], None]) -> int:
+    import anyio
+
+    from mcp_server.serving_app import serve_over_http
+
+    anyio.run(serve_over_http, config, announce)
     return 0
 
 
-async def _serve(config: ServerConfig) -> None:
-    from mcp_server.app import open_services
-    from mcp_server.server import build_server
-    from mcp_server.services import Ready
-
-    async with open_services(config) as services:
-        await build_server(Ready(services)).run_stdio_async()
+def _tell_program(url: str) -> None:
+    print(json.dumps({"url": url}), flush=True)
 
 
-def end_with_parent() -> None:
-    """End this process on SIGINT and when its parent dies.
+def _tell_person(config: ServerConfig) -> Callable[[str], None]:
+    def tell(url: str) -> None:
+        if config.log_format == "json":  # whoever collects such lines can read no other
+            logger.info("serving", extra={FIELDS: {"url": url}})
+        else:
+            print(f"MCP over streamable HTTP at {url}", file=sys.stderr, flush=True)
 
-    The SDK's stdio loop waits for stdin only: it does not end on SIGINT, and lives on as an orphan
-    when another process holds its stdin. Page-reading children end by themselves when we do.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return  # signals belong to the main thread; an embedding program has its own
-
-    def interrupted(_signal: int, _frame: object) -> None:
-        os._exit(130)
-
-    signal.signal(signal.SIGINT, interrupted)
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(0)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    return tell

@@ -2,9 +2,11 @@
 
 import argparse
 
+from pydantic import SecretStr
+
 from mcp_server.cli.grammar import SETTINGS
-from mcp_server.config import ServerConfig, load
-from mcp_server.log import configure_logging
+from mcp_server.config import SECRETS, ServerConfig, load
+from mcp_server.log import configure_logging, hide_secrets
 
 
 def load_settings(options: argparse.Namespace) -> ServerConfig:
@@ -16,5 +18,7 @@ def load_settings(options: argparse.Namespace) -> ServerConfig:
     names = [flag.removeprefix("--").replace("-", "_") for flag, _, _ in SETTINGS]
     flags = {name: getattr(options, name, None) for name in names}
     config = load(file=options.config, flags=flags)
-    configure_logging(config.log_level)
+    configure_logging(config.log_level, config.log_format)
+    secrets = [getattr(config, name) for name in SECRETS]
+    hide_secrets(each.get_secret_value() for each in secrets if isinstance(each, SecretStr))
     return config

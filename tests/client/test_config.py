@@ -5,7 +5,7 @@ import pytest
 from agent_client.app import tool_server_target
 from agent_client.config import ClientConfig, load
 from agent_client.errors import ConfigError
-from agent_client.toolbox import StdioTarget
+from agent_client.tool_server.targets import HttpTarget, StdioTarget
 
 
 def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> None:
@@ -89,6 +89,17 @@ def test_the_tool_server_gets_the_environment_without_the_model_s_key() -> None:
 
 
 def test_a_url_is_connected_to_and_a_command_is_split_as_a_shell_would() -> None:
-    assert tool_server_target(ClientConfig(mcp="http://h:1/mcp"), {}) == "http://h:1/mcp"
+    assert tool_server_target(ClientConfig(mcp="http://h:1/mcp"), {}) == HttpTarget(
+        "http://h:1/mcp"
+    )
     target = tool_server_target(ClientConfig(mcp="uvx 'my server' --flag"), {})
     assert target == StdioTarget("uvx", ("my server", "--flag"), {})
+
+
+def test_the_token_of_a_remote_tool_server_goes_to_it_and_to_no_other() -> None:
+    environ = {"SEEKLING_TOOLS_TOKEN": "t0ken", "HOME": "/h"}
+    remote = load(environ=environ, flags={"mcp": "https://h/mcp"})
+    assert tool_server_target(remote, environ) == HttpTarget("https://h/mcp", "t0ken")
+    own = tool_server_target(load(environ=environ), environ)
+    assert isinstance(own, StdioTarget)
+    assert dict(own.environment) == {"HOME": "/h"}
