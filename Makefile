@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray test-clients test-bundle test-hosts test-random mcpb lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray conformance test-clients test-bundle test-hosts test-random mcpb lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,10 @@ test-ray: setup-dev ## kill a machine of a real Ray cluster in the middle of a r
 	@$(BIN)/python -m pytest -s tests/ray/real_ray.py \
 	  || $(BIN)/python -m pytest -s --last-failed tests/ray/real_ray.py
 
+# Apart, because it fetches 144 MB of npm packages and takes three minutes on two cores.
+conformance: setup-dev ## run the official MCP conformance suite and the Inspector; see conformance-report/
+	@$(BIN)/python -m tests.conformance.run
+
 # Apart, because it installs six clients of others with all they need: 600 MB.
 test-clients: setup-dev ## let clients that others wrote call both tools
 	@$(BIN)/python -m pytest -s tests/clients/real_clients.py
@@ -133,6 +137,6 @@ lock: setup-dev ## resolve the dependencies again
 	@echo 'hatchling>=1.27,<2' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file configs/deploy/build-requirements.lock
 
-clean: ## remove .venv and caches; keeps the downloaded model
-	rm -rf $(VENV) .venv-sglang .venv-inspect \
-	  .venv-clients .venv-hosts .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
+clean: ## remove what was installed and made here; keeps the downloaded model
+	rm -rf $(VENV) .venv-sglang .venv-inspect .venv-clients .venv-hosts .venv-conformance \
+	  conformance-report .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build

@@ -17,9 +17,7 @@ from agent_client.errors import ToolServerError
 from agent_client.tool_meta import ERROR_META
 from agent_client.tool_server.connection import Connection
 from agent_client.tool_server.remote import HttpAnswer, noted_in
-from agent_client.tool_server.targets import HttpTarget, StdioTarget, Target
-
-__all__ = ["HttpTarget", "McpToolbox", "StdioTarget", "Target"]
+from agent_client.tool_server.targets import HttpTarget, Target
 
 logger = logging.getLogger(__name__)
 

@@ -244,7 +244,8 @@ async def opened_tools(kind: str, index: str) -> AsyncGenerator[Any]:
     if kind == "in-process":
         yield PagesInProcess()
         return
-    from agent_client.toolbox import McpToolbox, StdioTarget
+    from agent_client.tool_server.targets import StdioTarget
+    from agent_client.toolbox import McpToolbox
 
     command = f"{sys.executable} -m mcp_server serve --providers local --index {index}"
     async with McpToolbox.open(StdioTarget.parse(command, ENVIRONMENT)) as tools:

@@ -16,7 +16,8 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from agent_client.conversation import ToolCall
-from agent_client.toolbox import McpToolbox, StdioTarget
+from agent_client.tool_server.targets import StdioTarget
+from agent_client.toolbox import McpToolbox
 from tests.support.scripted_model import Reply, scripted_model
 from tests.support.tools_server import build_small_index
 
