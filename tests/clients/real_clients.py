@@ -61,18 +61,20 @@ def served_over_http(folder: Path) -> Generator[str]:
             os.kill(server.pid, signal.SIGTERM)
 
 
-def assert_used_both_tools(told: dict[str, object]) -> None:
-    sys.stdout.write(f"\n{json.dumps(told)[:300]}\n")  # the transcript
+def assert_used_both_tools(client: ClientPackage, told: dict[str, object]) -> None:
+    search, visit = str(told["search"]), str(told["visit"])
+    transcript = f"{client.requirement}: {told['tools']}, {search[:44]!r}…, {visit[-90:]!r}"
+    sys.stdout.write(f"\n{transcript}\n")
     assert told["tools"] == ["web_search", "web_visit"]
-    assert PAGE in str(told["search"])
-    assert FACT in str(told["visit"])
+    assert PAGE in search
+    assert FACT in visit
 
 
 @pytest.mark.parametrize("client", DRIVEN, ids=lambda client: client.requirement)
 def test_a_client_lists_and_calls_both_tools_over_stdio(
     client: ClientPackage, tmp_path: Path
 ) -> None:
-    assert_used_both_tools(drive(client, {"command": server_command(tmp_path)}))
+    assert_used_both_tools(client, drive(client, {"command": server_command(tmp_path)}))
 
 
 @pytest.mark.parametrize("client", DRIVEN, ids=lambda client: client.requirement)
@@ -80,7 +82,7 @@ def test_a_client_lists_and_calls_both_tools_over_http_with_a_token(
     client: ClientPackage, tmp_path: Path
 ) -> None:
     with served_over_http(tmp_path) as url:
-        assert_used_both_tools(drive(client, {"url": url, "token": TOKEN}))
+        assert_used_both_tools(client, drive(client, {"url": url, "token": TOKEN}))
 
 
 def test_an_independent_implementation_of_the_protocol_calls_both_tools(tmp_path: Path) -> None:
