@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from mcp import MCPError
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
-from mcp.types import CallToolResult, TextContent
+from mcp.types import INTERNAL_ERROR, CallToolResult, TextContent
 
+from mcp_server.tools.recent_pages import PAGE_SCHEME
 from mcp_server.tools.result_meta import ERROR_META
 
 MAX_CALLERS = 10_000
 """Callers that are remembered; who has not called for the longest time is forgotten."""
 MINUTE_SECONDS = 60.0
+_CALL, _READ = "tools/call", "resources/read"
 _COUNTED = ("web_search", "web_visit")
 """Other names are a caller's invention: they must not fill our memory."""
 
@@ -65,9 +68,12 @@ class _Caller:
 class Callers:
     """Counts what each caller calls and keeps all of them to one rate.
 
+    To read a resource is a call too: a page is fetched for it, as for a visit.
+
     Each has a token bucket that holds a minute's calls and fills evenly: after a pause a whole
     minute's calls may come at once. What is over it is answered as a failed call, with the time to
-    wait, so that a model can read it; the connection goes on.
+    wait, so that a model can read it, or as an error of the protocol where a resource was asked
+    for; the connection goes on.
     """
 
     def __init__(
@@ -76,7 +82,7 @@ class Callers:
         """Start with no callers.
 
         Args:
-            calls_per_minute: most calls of tools for each caller; 0 does not limit.
+            calls_per_minute: most calls for each caller; 0 does not limit.
             clock: monotonic seconds.
         """
         self._per_minute = calls_per_minute
@@ -84,17 +90,17 @@ class Callers:
         self._callers: OrderedDict[str, _Caller] = OrderedDict()
 
     def middleware(self) -> ServerMiddleware[Any]:
-        """What `build_server` is given: it sees every request and meddles with calls of tools."""
+        """What `build_server` is given: it sees every request and meddles with calls only."""
 
         async def count(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-            if ctx.method != "tools/call":
+            if ctx.method not in (_CALL, _READ):
                 return await call_next(ctx)
             caller = self._caller(current_caller())
             wait_seconds = self._take(caller)
             if wait_seconds > 0:
                 caller.refused += 1
-                return self._refusal(wait_seconds)
-            tool = (ctx.params or {}).get("name")
+                return self._refusal(wait_seconds, is_tool=ctx.method == _CALL)
+            tool = tool_of(ctx.method, ctx.params or {})
             if tool in _COUNTED:
                 caller.tools[tool] = caller.tools.get(tool, 0) + 1
             caller.calls += 1
@@ -125,6 +131,10 @@ class Callers:
         known = self._callers.get(caller)
         return {} if known is None else {caller: known.told(now)}
 
+    def called(self) -> dict[str, int]:
+        """How many calls of each caller were let through, since the start; for the operator."""
+        return {name: known.calls for name, known in self._callers.items()}
+
     def refused(self) -> dict[str, int]:
         """How often each caller was refused for its rate, since the start; for the operator."""
         return {name: known.refused for name, known in self._callers.items()}
@@ -152,17 +162,27 @@ class Callers:
         caller.allowance -= 1.0
         return 0.0
 
-    def _refusal(self, wait_seconds: float) -> CallToolResult:
+    def _refusal(self, wait_seconds: float, *, is_tool: bool) -> CallToolResult:
         wait = math.ceil(wait_seconds)
         calls = "1 call" if self._per_minute == 1 else f"{self._per_minute:,} calls"
         text = (
             f"Not called: this server allows you {calls} of its tools a minute, and they are used"
             f" up. Wait {wait} s, then call again, or answer from what you have."
         )
+        if not is_tool:
+            raise MCPError(code=INTERNAL_ERROR, message=text)
         told = {"kind": "rate_limited", "retryable": True, "retry_after_seconds": float(wait)}
         return CallToolResult(
             content=[TextContent(type="text", text=text)], is_error=True, _meta={ERROR_META: told}
         )
+
+
+def tool_of(method: str, params: Mapping[str, Any]) -> object:
+    """What a request names as the tool to call: anything; a page as a resource is a visit."""
+    if method == _CALL:
+        return params.get("name")
+    is_page = method == _READ and str(params.get("uri")).startswith(PAGE_SCHEME)
+    return "web_visit" if is_page else None
 
 
 def _is_error(result: HandlerResult) -> bool:

@@ -26,6 +26,7 @@ from mcp_server.serving.listening import serve_app
 from mcp_server.serving.protected_resource import WELL_KNOWN, metadata_routes
 from mcp_server.serving.refusals import refusal
 from mcp_server.serving.request_bodies import WholeBody
+from mcp_server.serving.session_places import SessionPlaces
 from mcp_server.serving.token_check import TokenCheck
 from mcp_server.serving.traffic import Traffic
 
@@ -61,7 +62,9 @@ def build_http_app(
     if options.path.rstrip("/") in (HEALTH_PATH, METRICS_PATH, STATUS_PATH) or (
         options.path.startswith(WELL_KNOWN)
     ):
-        raise ConfigError(f"http_path {options.path!r} is used for something else")
+        raise ConfigError(
+            f"http_path {options.path!r} is used for something else", hint="choose another: /mcp"
+        )
     traffic = Traffic(max_calls=options.max_requests, max_streams=options.max_sessions)
     manager = _session_manager(server, options)
     own = _OwnEndpoints(traffic, options.path, metrics=metrics, status=status)
@@ -120,9 +123,10 @@ class _McpEndpoint:
     def __init__(
         self, manager: StreamableHTTPSessionManager, traffic: Traffic, options: HttpOptions
     ) -> None:
-        self._app = WholeBody(
-            CancelDropped(manager.handle_request), max_bytes=options.max_request_bytes
-        )
+        mcp: ASGIApp = CancelDropped(manager.handle_request)
+        if options.sessions:
+            mcp = SessionPlaces(mcp, max_sessions=options.max_sessions)
+        self._app = WholeBody(mcp, max_bytes=options.max_request_bytes)
         self._traffic = traffic
         self._has_sessions = options.sessions
 
@@ -188,7 +192,8 @@ def _session_manager(server: MCPServer, options: HttpOptions) -> StreamableHTTPS
         stateless_http=not options.sessions,
         max_request_body_size=options.max_request_bytes,
         session_idle_timeout=options.session_idle_seconds,
-        max_sessions=options.max_sessions,
+        # `SessionPlaces` keeps the limit; a request that opens no session holds one for a moment.
+        max_sessions=options.max_sessions + options.max_requests,
         # Said, and not left to a default: hosts and origins are checked by `CallerCheck`, which
         # stands before every route and not before this one alone.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),

@@ -12,6 +12,7 @@ from mcp_server.serving.protected_resource import metadata_url
 from mcp_server.serving.refusals import busy, refusal
 
 REALM = "seekling"
+_INVALID_REQUEST = {"error": "invalid_request"}
 
 
 class TokenCheck:
@@ -31,6 +32,12 @@ class TokenCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         connection = HTTPConnection(scope)
+        if len(connection.headers.getlist("authorization")) > 1:
+            # A proxy that looks at the other one would take the caller for somebody else.
+            told = "send one header 'Authorization'"
+            answer = refusal(400, told, {"WWW-Authenticate": self._challenge(_INVALID_REQUEST)})
+            await answer(scope, receive, send)
+            return
         try:
             shown = await self._tokens.authenticate(connection)
         except KeysUnavailable as exc:

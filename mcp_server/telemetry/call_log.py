@@ -16,7 +16,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from opentelemetry.trace import get_current_span
 from pydantic import ValidationError
 
-from mcp_server.access.callers import current_caller
+from mcp_server.access.callers import current_caller, tool_of
 from mcp_server.clean import clean_line
 from mcp_server.log import FIELDS, REQUEST_ID
 from mcp_server.telemetry.counts import CallCounts
@@ -25,7 +25,7 @@ from mcp_server.tools.result_meta import ERROR_META
 logger = logging.getLogger(__name__)
 
 OUTCOMES_BESIDE_ERROR_KINDS = ("ok", "bad_request", "rejected", "cancelled", "crashed", "error")
-"""How a call can end; else by the `kind` of its error. `rejected`: the protocol forbids it;
+"""How a call can end; else by the `kind` of its error. `rejected`: by an error of the protocol;
 `crashed`: a mistake of ours; `error`: of a kind that is not known here."""
 
 _CALL = "tools/call"
@@ -54,16 +54,16 @@ class CallLog:
         get_current_span().set_attribute("seekling.request", request)
         token = REQUEST_ID.set(request)
         try:
-            if ctx.method == _CALL:
-                return await self._call(ctx, call_next)
+            tool = tool_of(ctx.method, ctx.params or {})
+            if ctx.method == _CALL or tool is not None:
+                return await self._call(self._counts.known(tool), ctx, call_next)
             return await call_next(ctx)
         finally:
             REQUEST_ID.reset(token)
 
     async def _call(
-        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
+        self, tool: str, ctx: ServerRequestContext[Any, Any], call_next: CallNext
     ) -> HandlerResult:
-        tool = self._counts.known((ctx.params or {}).get("name"))
         started = time.perf_counter()
         outcome, result = "crashed", None
         self._counts.begin(tool)
@@ -121,8 +121,10 @@ def _outcome(result: HandlerResult) -> str:
 
 
 def _texts(result: HandlerResult) -> list[str]:
-    blocks = result.get("content") or () if isinstance(result, dict) else ()
-    return [block["text"] for block in blocks if block["type"] == "text"]
+    if not isinstance(result, dict):
+        return []
+    blocks = result.get("content") or result.get("contents") or ()  # of a tool, or of a resource
+    return [block["text"] for block in blocks if "text" in block]
 
 
 def _about(ctx: ServerRequestContext[Any, Any], result: HandlerResult) -> dict[str, object]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcp_server.search.service import ProviderState
 
 MAX_CALLERS = 200
-"""Callers with labels of their own; what is refused to further ones is counted together."""
+"""Callers with labels of their own; those with the lowest numbers are counted together."""
 OTHER_CALLERS = "(others)"
 
 
@@ -35,6 +35,8 @@ class MetricSources:
     """Further numbers that go up and down, by name and without labels: `sessions`."""
     totals: Callable[[], Mapping[str, float]] = dict
     """Further numbers that only go up: `page_cache_hits`."""
+    called: Callable[[], Mapping[str, int]] = dict
+    """How many calls of each caller were let through."""
     refused: Callable[[], Mapping[str, int]] = dict
     """How many calls each caller made over its rate."""
 
@@ -161,13 +163,19 @@ def _others(sources: MetricSources) -> "Iterator[Metric]":
         yield GaugeMetricFamily(f"seekling_{name}", "Now.", value=value)
     for name, value in sources.totals().items():
         yield CounterMetricFamily(f"seekling_{name}", "Since the start.", value=value)
-    refused = CounterMetricFamily(
-        "seekling_calls_refused", "Calls over the rate of their caller.", labels=("caller",)
+    yield _by_caller("seekling_caller_calls", "Calls of each caller.", sources.called())
+    yield _by_caller(
+        "seekling_calls_refused", "Calls over the rate of their caller.", sources.refused()
     )
-    most_first = sorted(sources.refused().items(), key=lambda item: (-item[1], item[0]))
+
+
+def _by_caller(name: str, told: str, numbers: Mapping[str, int]) -> "Metric":
+    from prometheus_client.core import CounterMetricFamily
+
+    metric = CounterMetricFamily(name, told, labels=("caller",))
+    most_first = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
     for caller, number in most_first[:MAX_CALLERS]:
-        refused.add_metric((caller,), number)
+        metric.add_metric((caller,), number)
     if len(most_first) > MAX_CALLERS:
-        rest = sum(number for _, number in most_first[MAX_CALLERS:])
-        refused.add_metric((OTHER_CALLERS,), rest)
-    yield refused
+        metric.add_metric((OTHER_CALLERS,), sum(number for _, number in most_first[MAX_CALLERS:]))
+    return metric

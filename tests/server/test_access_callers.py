@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.server.auth.provider import AccessToken
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.types import CallToolResult, TextContent
@@ -129,6 +129,21 @@ async def test_calls_are_counted_by_tool_and_outcome(tmp_path: Path) -> None:
             "last_call_seconds_ago": 5.0,
         }
     }
+
+
+async def test_to_read_a_page_as_a_resource_is_a_call_too(tmp_path: Path) -> None:
+    callers = Callers(2, clock=Clock())
+    async with AsyncExitStack() as stack:
+        client = await opened(stack, tmp_path, callers)
+        await client.read_resource("page://https://facts.example/voss")
+        with pytest.raises(MCPError, match="absent"):
+            await client.read_resource("page://https://facts.example/absent")
+        with pytest.raises(MCPError, match="Wait 30 s"):
+            await client.read_resource("page://https://facts.example/voss")
+        assert (await client.call_tool("web_search", QUERY)).is_error
+    counts = callers.snapshot()[""]
+    assert (counts["calls"], counts["visits"], counts["errors"]) == (2, 2, 1)
+    assert counts["refused"] == 2
 
 
 async def called(callers: Callers, name: object) -> HandlerResult:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import httpx
 import pytest
 from mcp import Client
 from mcp.types import TextContent
@@ -159,19 +160,55 @@ async def test_listening_has_a_limit_of_its_own_in_the_newer_protocol() -> None:
         assert "1 streams are open" in refused.json()["error"]["message"]
 
 
-async def test_sessions_are_limited_and_end_when_nobody_uses_them() -> None:
+async def is_open(http: httpx.AsyncClient, session: dict[str, str]) -> bool:
+    status = (await http.post("/mcp", json=request("ping"), headers=session)).status_code
+    assert status in (200, 404)
+    return status == 200
+
+
+async def test_a_new_session_takes_the_place_of_the_one_unused_longest() -> None:
+    async with http_serving(Bench().server(), max_sessions=2) as served, served.http() as http:
+        first, second = await open_session(http), await open_session(http)
+        assert await is_open(http, first)
+        third = await open_session(http)
+        assert not await is_open(http, second)
+        assert await is_open(http, first)
+        assert await is_open(http, third)
+
+
+async def test_requests_that_begin_no_session_end_none() -> None:
+    async with http_serving(Bench().server(), max_sessions=1) as served, served.http() as http:
+        session = await open_session(http)
+        for body in ({}, [], request("ping"), request("tools/list")):
+            assert (await http.post("/mcp", json=body, headers=ACCEPT)).status_code == 400
+        assert await is_open(http, session)
+
+
+async def test_a_session_in_use_gives_way_to_nobody() -> None:
+    async with http_serving(Bench().server(), max_sessions=1) as served, served.http() as http:
+        session = await open_session(http)
+        async with http.stream("GET", "/mcp", headers=session):
+            await served.until(streams=1)
+            refused = await http.post("/mcp", json=initialize(), headers=ACCEPT)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert await is_open(http, session)
+        await served.until()
+        assert await is_open(http, await open_session(http))
+        assert not await is_open(http, session)
+
+
+async def test_sessions_end_when_their_client_says_so_and_when_nobody_uses_them() -> None:
     async with (
-        http_serving(Bench().server(), max_sessions=1, session_idle_seconds=0.2) as served,
+        http_serving(Bench().server(), session_idle_seconds=0.1) as served,
         served.http() as http,
     ):
-        headers = await open_session(http)
-        refused = await http.post("/mcp", json=initialize(), headers=ACCEPT)
-        assert refused.status_code == 503
+        ended = await open_session(http)
+        assert (await http.delete("/mcp", headers=ended)).status_code == 200
+        assert not await is_open(http, ended)
+        opened = [await open_session(http)]
         with anyio.fail_after(5):
-            while (await http.post("/mcp", json=initialize(), headers=ACCEPT)).status_code != 200:
-                pass
-        gone = await http.post("/mcp", json=request("ping"), headers=headers)
-        assert gone.status_code == 404
+            while await is_open(http, opened[len(opened) // 2]):  # one that is ever older
+                opened += [await open_session(http), await open_session(http)]
 
 
 async def refused(served: Served, **sent: Any) -> int:

@@ -293,3 +293,102 @@ async def test_strangers_take_no_place_of_callers() -> None:
         await is_stuck.wait()
         await open_session(ann)
         group.cancel_scope.cancel()
+
+
+async def test_one_caller_cannot_keep_the_others_from_beginning_sessions() -> None:
+    async with (
+        http_serving(Bench().server(), door=Door(verifier=Names()), max_sessions=4) as served,
+        served.http(**bearer("ann-token")) as ann,
+        served.http(**bearer("bob-token")) as bob,
+    ):
+        hers = [await open_session(ann) for _ in range(4)]
+        his = await open_session(bob)
+        ping = request("ping")
+        assert (await ann.post("/mcp", json=ping, headers=hers[0])).status_code == 404
+        assert (await ann.post("/mcp", json=ping, headers=hers[3])).status_code == 200
+        assert (await bob.post("/mcp", json=ping, headers=his)).status_code == 200
+
+
+async def test_who_knows_the_id_of_anothers_session_can_neither_end_it_nor_keep_it() -> None:
+    ping = request("ping")
+    async with (
+        http_serving(Bench().server(), door=Door(verifier=Names()), max_sessions=4) as served,
+        served.http(**bearer("ann-token")) as ann,
+        served.http(**bearer("bob-token")) as bob,
+    ):
+        first, second, _ = [await open_session(ann) for _ in range(3)]
+        for session in (second, first):
+            assert (await bob.delete("/mcp", headers=session)).status_code == 404
+            assert (await bob.post("/mcp", json=ping, headers=session)).status_code == 404
+        await open_session(ann)
+        assert (await ann.post("/mcp", json=ping, headers=first)).status_code == 404
+        assert (await ann.post("/mcp", json=ping, headers=second)).status_code == 200
+
+
+async def test_one_caller_cannot_take_all_places_for_calls() -> None:
+    bench = Bench()
+    wait = request("tools/call", modern=True, name="wait", arguments={})
+    headers = modern_headers("tools/call", "wait")
+    async with (
+        http_serving(bench.server(), door=Door(verifier=Names()), max_requests=4) as served,
+        served.http(**bearer("ann-token")) as ann,
+        served.http(**bearer("bob-token")) as bob,
+        anyio.create_task_group() as calls,
+    ):
+        for _ in range(3):
+            calls.start_soon(lambda: ann.post("/mcp", json=wait, headers=headers))
+        await bench.until(started=3)
+        refused = await ann.post("/mcp", json=wait, headers=headers)
+        assert refused.status_code == 503
+        assert "3 requests are under way for you alone" in refused.text
+        calls.start_soon(lambda: bob.post("/mcp", json=wait, headers=headers))
+        await bench.until(started=4)
+        bench.release.set()
+
+
+async def test_one_caller_cannot_take_all_places_for_streams() -> None:
+    listen = request("subscriptions/listen", modern=True, notifications={"toolsListChanged": True})
+    headers = modern_headers("subscriptions/listen")
+    async with (
+        http_serving(Bench().server(), door=Door(verifier=Names()), max_sessions=2) as served,
+        served.http(**bearer("ann-token")) as ann,
+        served.http(**bearer("bob-token")) as bob,
+        ann.stream("POST", "/mcp", json=listen, headers=headers),
+    ):
+        await served.until(streams=1)
+        refused = await ann.post("/mcp", json=listen, headers=headers)
+        assert refused.status_code == 503
+        assert "1 streams are open for you alone" in refused.text
+        async with bob.stream("POST", "/mcp", json=listen, headers=headers) as his:
+            assert his.status_code == 200
+
+
+async def test_a_caller_with_two_tokens_in_one_request_is_refused() -> None:
+    two = [("Authorization", "Bearer ann-token"), ("Authorization", "Bearer bob-token")]
+    async with (
+        http_serving(Bench().server(), door=Door(verifier=Names())) as served,
+        served.http() as http,
+    ):
+        reply = await http.post("/mcp", json=initialize(), headers=[*ACCEPT.items(), *two])
+    assert reply.status_code == 400
+    assert 'error="invalid_request"' in reply.headers["www-authenticate"]
+
+
+async def test_a_request_with_two_lengths_is_refused_and_its_connection_closed() -> None:
+    two_lengths = (
+        b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /health HTTP/1.1\r\n\r\n"
+    )
+    async with http_serving(Bench().server()) as served:
+        port = httpx.URL(served.base).port or 0
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(two_lengths)
+            replies = b""
+            with anyio.fail_after(5):
+                try:
+                    while True:
+                        replies += await stream.receive()
+                except (anyio.EndOfStream, anyio.BrokenResourceError):
+                    pass
+    assert replies.startswith(b"HTTP/1.1 400")
+    assert replies.count(b"HTTP/1.1") == 1

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 import anyio
 import pytest
@@ -16,11 +17,16 @@ from mcp.types import CallToolResult, Implementation, TextContent
 from starlette.requests import Request
 
 from mcp_server.access.door import Door
+from mcp_server.app import open_services
+from mcp_server.config import ServerConfig
 from mcp_server.log import FIELDS, REQUEST_ID
+from mcp_server.server import build_server
+from mcp_server.services import Ready
 from mcp_server.telemetry.call_log import CallLog, request_id
 from mcp_server.telemetry.counts import BUCKETS_SECONDS, OTHER_TOOL, CallCounts
 from mcp_server.telemetry.metrics import MetricSources, build_metrics
 from tests.support.http_server import ACCEPT, Names, http_serving
+from tests.support.tools_server import build_small_index
 
 QUERY = "CANARY"
 
@@ -228,3 +234,27 @@ def test_calls_are_counted_by_how_long_they_took() -> None:
     assert len(tool.buckets) == len(BUCKETS_SECONDS) + 1
     assert sum(tool.buckets) == 5
     assert tool.seconds == pytest.approx(91.021)
+
+
+async def test_a_page_that_is_read_as_a_resource_is_logged_and_counted_as_a_visit(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    counts = CallCounts()
+    config = ServerConfig.model_validate(
+        {"providers": ("local",), "index": build_small_index(tmp_path)}
+    )
+    caplog.set_level(logging.INFO)
+    async with (
+        open_services(config) as services,
+        Client(build_server(Ready(services), middleware=[CallLog(counts)])) as client,
+    ):
+        await client.list_resources()
+        await client.read_resource("page://https://facts.example/voss")
+        with pytest.raises(MCPError):
+            await client.read_resource("page://https://facts.example/absent")
+        with pytest.raises(MCPError):
+            await client.read_resource("seekling://absent")
+    assert [facts["outcome"] for facts in facts_of(caplog)] == ["ok", "rejected"]
+    assert int(str(facts_of(caplog)[0]["text_bytes"])) > 100
+    assert "facts.example" not in json.dumps(facts_of(caplog))
+    assert outcomes(counts, "web_visit") == {"ok": 1, "rejected": 1}

@@ -65,6 +65,7 @@ async def test_calls_providers_and_callers_are_told_to_prometheus() -> None:
             providers=service.state,
             gauges=lambda: {"extraction_processes": 2},
             totals=lambda: {"page_cache_hits": 7},
+            called=lambda: {"team-a": 40},
             refused=lambda: {"team-a": 3, 'evil"\n': 1},
         )
     )
@@ -89,6 +90,7 @@ async def test_calls_providers_and_callers_are_told_to_prometheus() -> None:
         "seekling_provider_budget_usd provider=exa": 2.5,
         "seekling_extraction_processes": 2,
         "seekling_page_cache_hits_total": 7,
+        "seekling_caller_calls_total caller=team-a": 40,
         "seekling_calls_refused_total caller=team-a": 3,
         'seekling_calls_refused_total caller=evil"\n': 1,
     }

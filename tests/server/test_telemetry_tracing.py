@@ -30,7 +30,7 @@ from mcp_server.search.service import SearchService
 from mcp_server.search.types import Operator, ProviderReply, SearchHit, SearchQuery
 from mcp_server.telemetry.call_log import CallLog
 from mcp_server.telemetry.counts import CallCounts
-from mcp_server.telemetry.spans import outgoing_span
+from mcp_server.telemetry.spans import outgoing_span, trace_with
 from mcp_server.telemetry.tracing import (
     careful,
     last_spans,
@@ -49,9 +49,11 @@ def exporter() -> Generator[InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
     provider = tracer_provider()
     provider.add_span_processor(SimpleSpanProcessor(careful(exporter)))
-    stop = trace_to(provider)
+    trace_to(provider)
     yield exporter
-    stop()
+    # Not stopped: the provider stays that of the process, and would warn of spans of later tests.
+    trace_with(None)
+    exporter.shutdown()
 
 
 @pytest.fixture
