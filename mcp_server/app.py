@@ -11,13 +11,13 @@ import httpx
 from httpcore import AsyncNetworkBackend
 
 from mcp_server.config import ServerConfig
-from mcp_server.corpus.index import LocalIndex
 from mcp_server.errors import ConfigError, CorpusError
 from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.search.asking import Policies
 from mcp_server.search.cache import ReplyCache
 from mcp_server.search.domains import mirrors_among
 from mcp_server.search.providers import PROVIDERS, ProviderMaterials
+from mcp_server.search.providers._encyclopedia import Encyclopedia
 from mcp_server.search.rate_limit import RateLimits, read_rates
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import SearchProvider
@@ -39,12 +39,13 @@ from mcp_server.visit.robots import Robots
 from mcp_server.visit.service import VisitParts, VisitService
 from mcp_server.visit.types import PageSource, Resource
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what not every server opens
+    from mcp_server.corpus.index import LocalIndex
     from mcp_server.visit.browser.browser import Browser
 
 logger = logging.getLogger(__name__)
 
-ALL_PORTS = frozenset(range(1, 65_536))
+ALL_PORTS = range(1, 65_536)
 CLUSTER_SECONDS = 120.0
 """Longest wait for one reply of a search cluster that is being filled."""
 SEARCH_CACHE_BYTES = 300_000_000
@@ -64,15 +65,16 @@ async def open_services(config: ServerConfig) -> AsyncGenerator[Services]:
     """
 
     @cache
-    def open_index() -> LocalIndex:
+    def open_index() -> "LocalIndex":
+        from mcp_server.corpus.index import LocalIndex
+
         return LocalIndex(config.index or _embedded_index(), similarity=similarity)
 
     similarity = _similarity(config)
     async with build_api_client(config) as api, AsyncExitStack() as stack:
         providers = _build_providers(config, _materials(config, api, open_index))
-        sources: list[PageSource] = []
-        if config.index or any(provider.name == "local" for provider in providers):
-            sources.append(open_index())
+        sources: list[PageSource] = [open_index()] if config.index else []
+        sources += (each for each in providers if isinstance(each, Encyclopedia))
         sources += (cast(PageSource, each) for each in providers if each.name in _WITH_PAGES)
         yield Services(
             search=_search_service(config, providers, stack),
@@ -111,7 +113,7 @@ async def open_crawl(config: ServerConfig) -> AsyncGenerator[tuple[VisitService,
 
 
 def _materials(
-    config: ServerConfig, api: httpx.AsyncClient, open_index: Callable[[], LocalIndex]
+    config: ServerConfig, api: httpx.AsyncClient, open_index: "Callable[[], LocalIndex]"
 ) -> ProviderMaterials:
     credentials = config.opensearch_credentials
     return ProviderMaterials(
@@ -122,6 +124,7 @@ def _materials(
         google_engine_id=config.google_engine_id,
         opensearch_credentials=credentials.get_secret_value() if credentials else "",
         open_index=open_index,
+        is_embedded=config.index is None,
     )
 
 
@@ -266,6 +269,8 @@ def _build_providers(config: ServerConfig, materials: ProviderMaterials) -> list
     providers: list[SearchProvider] = []
     for name in provider_chain(config):
         try:
+            if name == "local" and materials.is_embedded:
+                _embedded_index()  # what is wrong with it is told now; it is opened when asked
             providers.append(PROVIDERS[name](materials))
         except CorpusError as exc:
             # Nobody asked for the embedded encyclopedia: without a place for it, search goes on.

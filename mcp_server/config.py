@@ -7,7 +7,6 @@ environment only.
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -66,6 +65,10 @@ Ports = Annotated[tuple[int, ...] | Literal["any"], Field(union_mode="left_to_ri
 
 def _split_ports(value: object) -> object:
     return value if value == "any" else _split(value)
+
+
+def _short_name(transport: object) -> object:
+    return "http" if transport == "streamable-http" else transport  # as the specification calls it
 
 
 class ServerConfig(BaseModel):
@@ -184,7 +187,7 @@ class ServerConfig(BaseModel):
     """Whether prompts are offered."""
     resources: Literal["on", "off"] = "on"
     """Whether the status and the pages that were read are offered as resources."""
-    transport: Literal["stdio", "http"] = "stdio"
+    transport: Annotated[Literal["stdio", "http"], BeforeValidator(_short_name)] = "stdio"
     """How callers reach the server: one host over its stdin and stdout, or many over streamable
     HTTP."""
     host: str = "127.0.0.1"
@@ -233,6 +236,7 @@ class ServerConfig(BaseModel):
 _WRONG_TYPES = {
     "tuple_type": "input should be a list of texts, or one text with commas",
     "path_type": "input should be a path",
+    "string_pattern_mismatch": "begin it with /, as in /mcp, and use letters, digits and / _ . -",
 }
 """Said in place of words that name types of Python."""
 
@@ -280,7 +284,10 @@ def load(
 
 def _from_file(path: Path, *, required: bool) -> dict[str, object]:
     try:
-        values = cast(dict[str, object], tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        import tomllib  # most servers are set up without a file
+
+        values = cast(dict[str, object], tomllib.loads(text))
     except FileNotFoundError:
         if required:
             raise ConfigError(f"settings file {str(path)!r} does not exist") from None

@@ -12,7 +12,6 @@ from mcp_server.tools.attended import CallBounds
 from mcp_server.tools.failures import failure_text
 from mcp_server.tools.recent_pages import PAGE_MEDIA_TYPE, PAGE_SCHEME, RecentPages
 from mcp_server.tools.result_meta import ErrorKind, error_kind
-from mcp_server.visit.reading.excerpt import Wanted
 from mcp_server.visit.types import MAX_MAX_CHARS
 
 _NO_SUCH_PAGE: tuple[ErrorKind, ...] = ("bad_request", "not_found", "refused")
@@ -55,6 +54,8 @@ class PageResources:
             ResourceNotFoundError: there is no such page, or it may not be visited.
             ResourceError: it cannot be read now.
         """
+        from mcp_server.visit.reading.excerpt import Wanted
+
         max_bytes = self._bounds.max_bytes
         room = render.piece_bytes(max_bytes, with_links=False)
         wanted = Wanted(max_chars=MAX_MAX_CHARS, max_bytes=room)

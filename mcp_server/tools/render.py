@@ -9,13 +9,15 @@ import math
 import re
 import secrets
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mcp_server.errors import NoProviderAnswered, SeeklingServerError
 from mcp_server.search.types import ProviderReport, SearchHit, SearchResults
 from mcp_server.tools.sizes import clipped
-from mcp_server.visit.reading.budget import size_bytes
-from mcp_server.visit.reading.excerpt import Excerpt
 from mcp_server.visit.types import Page
+
+if TYPE_CHECKING:  # what reads pages is imported with the first one
+    from mcp_server.visit.reading.excerpt import Excerpt
 
 MAX_LINKS = 100
 MAX_HEADER_BYTES = 4_000
@@ -70,7 +72,7 @@ def provider_lines(reports: Sequence[ProviderReport]) -> list[str]:
 
 
 def page_text(
-    page: Page, excerpt: Excerpt, *, with_links: bool, max_bytes: int | None = None
+    page: Page, excerpt: "Excerpt", *, with_links: bool, max_bytes: int | None = None
 ) -> str:
     """A header, a piece of the page between two marks, and how to go on.
 
@@ -81,6 +83,8 @@ def page_text(
         max_bytes: of all this, as UTF-8; what else than the piece is too long for it is cut. The
             piece itself has to be within `piece_bytes`.
     """
+    from mcp_server.visit.reading.budget import size_bytes
+
     header = harmless("\n".join(_header(page, excerpt)))
     if max_bytes is not None:
         header = clipped(header, header_bytes(max_bytes))
@@ -125,7 +129,7 @@ def harmless(text: str) -> str:
     return _MARK_IN_TEXT.sub("[", text)
 
 
-def _header(page: Page, excerpt: Excerpt) -> list[str]:
+def _header(page: Page, excerpt: "Excerpt") -> list[str]:
     about = page.metadata
     facts = [
         page.media_type,
@@ -145,7 +149,9 @@ def _header(page: Page, excerpt: Excerpt) -> list[str]:
     ]
 
 
-def _links_text(page: Page, excerpt: Excerpt, max_bytes: int | None) -> str:
+def _links_text(page: Page, excerpt: "Excerpt", max_bytes: int | None) -> str:
+    from mcp_server.visit.reading.budget import size_bytes
+
     here = [
         link
         for link in page.links

@@ -4,8 +4,6 @@ About three bytes make a token in every alphabet, so a text that is short enough
 enough by `estimate_tokens` too.
 """
 
-from mcp_server.visit.reading.budget import size_bytes
-
 BYTES_PER_TOKEN = 3
 _CUT_MARK = " …"
 
@@ -15,5 +13,5 @@ def clipped(text: str, max_bytes: int) -> str:
     encoded = text.encode("utf-8", "surrogatepass")
     if len(encoded) <= max_bytes:
         return text
-    room = max(0, max_bytes - size_bytes(_CUT_MARK))
+    room = max(0, max_bytes - len(_CUT_MARK.encode()))
     return encoded[:room].decode("utf-8", "ignore") + _CUT_MARK

@@ -10,7 +10,6 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from mcp_server.errors import BadQuery, SeeklingServerError, TookTooLong
-from mcp_server.search.operators import build_query
 from mcp_server.search.types import (
     DEFAULT_LIMIT,
     DEFAULT_PREVIEW_CHARS,
@@ -25,7 +24,6 @@ from mcp_server.tools.attended import CallBounds, attend
 from mcp_server.tools.definition import Schema, define_tool
 from mcp_server.tools.failures import failed
 from mcp_server.tools.result_meta import SEARCH_META, search_meta
-from mcp_server.visit.reading.budget import size_bytes
 
 DESCRIPTION = (
     "Search the web. Gives URL, title and preview of each result: read the promising ones with"
@@ -138,6 +136,8 @@ def search_tool(source: ServiceSource, bounds: CallBounds, *, is_structured: boo
         limit: Limit = DEFAULT_LIMIT,
         preview_chars: PreviewChars = DEFAULT_PREVIEW_CHARS,
     ) -> CallToolResult:
+        from mcp_server.search.operators import build_query
+
         outcomes: list[SearchResults | SeeklingServerError] = []
 
         async def search() -> None:
@@ -193,6 +193,8 @@ def _result(shown: SearchResults, *, is_structured: bool) -> CallToolResult:
 
 def _seen_bytes(result: CallToolResult) -> int:
     """What a model can get to see of a result: its text, its structured content, or both."""
+    from mcp_server.visit.reading.budget import size_bytes
+
     texts = [block.text for block in result.content if isinstance(block, TextContent)]
     if result.structured_content is not None:
         texts.append(

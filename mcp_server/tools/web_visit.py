@@ -25,11 +25,11 @@ from mcp_server.tools.failures import failed, failure_text
 from mcp_server.tools.recent_pages import RecentPages
 from mcp_server.tools.result_meta import ERRORS_META, failures_meta
 from mcp_server.tools.sizes import clipped
-from mcp_server.visit.reading.excerpt import Excerpt, Wanted
 from mcp_server.visit.types import DEFAULT_MAX_CHARS, MAX_MAX_CHARS, Page
 from mcp_server.visit.urls import repair_url, split_urls
 
-if TYPE_CHECKING:  # a server that only lists its tools needs no service
+if TYPE_CHECKING:  # a server that only lists its tools needs none of what reads pages
+    from mcp_server.visit.reading.excerpt import Excerpt, Wanted
     from mcp_server.visit.service import VisitService
 
 MAX_URLS = 5
@@ -44,7 +44,7 @@ DESCRIPTION = (
 PAGES_META = "seekling/pages"
 """Key of the result's `_meta` that tells programs which pages were read; models do not see it."""
 
-Outcome = tuple[Page, Excerpt] | SeeklingServerError
+Outcome = tuple[Page, "Excerpt"] | SeeklingServerError
 """Of one page."""
 
 _MAX_SHOWN_URL_CHARS = 500
@@ -110,6 +110,8 @@ def visit_tool(source: ServiceSource, bounds: CallBounds, recent: RecentPages | 
         max_tokens: MaxTokens = 0,
         links: Links = False,
     ) -> CallToolResult:
+        from mcp_server.visit.reading.excerpt import Wanted
+
         urls = _each_once(split_urls(url))
         if len(urls) > MAX_URLS:
             return failed(
@@ -138,7 +140,7 @@ def visit_tool(source: ServiceSource, bounds: CallBounds, recent: RecentPages | 
 async def _read_all(
     source: ServiceSource,
     urls: list[str],
-    wanted: Wanted,
+    wanted: "Wanted",
     seconds: float,
     context: Context[Any, Any],
 ) -> list[Outcome]:
@@ -225,7 +227,7 @@ def _result(
     )
 
 
-def _meta(page: Page, excerpt: Excerpt) -> dict[str, object]:
+def _meta(page: Page, excerpt: "Excerpt") -> dict[str, object]:
     return {
         "url": page.url,
         "final_url": page.final_url,

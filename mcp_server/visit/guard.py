@@ -7,6 +7,7 @@ to pass both on every hop.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -26,7 +27,7 @@ _WEB_ONLY = "only public web pages can be visited"
 class Policy:
     """What the owner of this server lets it reach."""
 
-    allowed_ports: frozenset[int] = frozenset({80, 443, 8080, 8443})
+    allowed_ports: Collection[int] = frozenset({80, 443, 8080, 8443})
     allow_private: tuple[str | IPv4Network | IPv6Network, ...] = ()
     """Host names, `.example.corp` for all names below one, addresses or CIDR networks that may be
     private. Names in ASCII, in any letter case. Never opens cloud metadata."""

@@ -3,13 +3,16 @@
     python tests/bench/mcp_cost.py --rounds 7
 
 All are started in turn in each round, over stdio: time and processor time until the first list
-of tools is answered, resident memory then, two seconds later and after a page, and processor time
-per call. `mcp-server-fetch` is installed from PyPI into an environment of its own in the folder
-for temporary files, once. Linux only: processor time and memory are read from /proc, and those of
-child processes count. Prints medians, quartiles and the ratio to the bare server.
+of tools is answered, resident memory in MiB then, two seconds later and after a page, and
+processor time per call; of the servers with a tool that does nothing also over HTTP, in both eras
+of the protocol. `ours + noop` has the middleware that `serve` has. `mcp-server-fetch` is installed
+from PyPI into an environment of its own in the folder for temporary files, once. Linux only:
+processor time and memory are read from /proc, and those of child processes count. Prints medians,
+quartiles and the ratio to the bare server.
 """
 
 import argparse
+import socket
 import statistics
 import subprocess
 import sys
@@ -23,43 +26,74 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import httpx
+
+from tests.support.http_server import ACCEPT, LEGACY, MODERN, initialize, modern_headers, request
 from tests.support.stdio_server import StdioServer
 
 PEER = "mcp-server-fetch"
 IDLE_SECONDS = 2.0
+START_SECONDS = 60.0
+"""Longest wait for a server over HTTP."""
+MIB_PER_MB = 1e6 / 2**20
 
 BARE = """
+import sys
 from mcp.server import MCPServer
 
-server = MCPServer("bare")
+server = MCPServer("bare", log_level="WARNING")
 
 @server.tool()
 async def noop() -> str:
     return "ok"
 
-server.run()
+if len(sys.argv) > 1:
+    server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+else:
+    server.run()
 """
 OURS_WITH_NOOP = """
+import sys
 from functools import partial
 import anyio
+from mcp_server.access.callers import Callers
 from mcp_server.app import open_services
 from mcp_server.config import ServerConfig
 from mcp_server.server import build_server
 from mcp_server.services import on_demand
-from mcp_server.serving.host import meet_host
-from mcp_server.serving.stdio import serve_stdio
+from mcp_server.telemetry.call_log import CallLog
+from mcp_server.telemetry.counts import CallCounts
 
 async def noop() -> str:
     return "ok"
 
-async def main() -> None:
-    config = ServerConfig(providers=("local",))
-    async with on_demand(partial(open_services, config)) as source:
-        server = build_server(source)
-        server.add_tool(noop)
-        await serve_stdio(server, meet_host())
+async def serve_http(server, port) -> None:
+    from mcp_server.serving.http_app import build_http_app, serve_http
+    from mcp_server.serving.http_options import HttpOptions
+    from mcp_server.serving.listening import listen
 
-anyio.run(main)
+    app = build_http_app(server, HttpOptions(), door=None, metrics=None)
+    with listen("127.0.0.1", port) as listener:
+        await serve_http(app, listener, HttpOptions())
+
+async def serve_stdio(server, once_listed) -> None:
+    from mcp_server.serving.host import meet_host
+    from mcp_server.serving.stdio import serve_stdio
+
+    await serve_stdio(server, meet_host(), once_listed=once_listed)
+
+async def main(ports) -> None:
+    async with on_demand(partial(open_services, ServerConfig())) as source:
+        watching = [CallLog(CallCounts()), *[Callers(0).middleware() for _ in ports]]
+        server = build_server(source, middleware=watching)
+        server.add_tool(noop)
+        if not ports:
+            await serve_stdio(server, source.soon)
+            return
+        await source.services()
+        await serve_http(server, int(ports[0]))
+
+anyio.run(main, sys.argv[1:])
 """
 
 
@@ -72,6 +106,8 @@ class Contestant:
     """Name and arguments of a call that does next to nothing."""
     page: tuple[str, Mapping[str, object]] | None = None
     """The same for a call that reads the page of the test."""
+    serves_http: bool = False
+    """Whether the command, with a port after it, serves `noop` over HTTP."""
 
 
 @dataclass(slots=True)
@@ -92,9 +128,9 @@ def measure(contestant: Contestant, into: Measured, *, calls: int) -> None:
     server.list_tools()
     into.add("start, wall ms", (time.perf_counter() - started) * 1_000)
     into.add("start, CPU ms", server.cpu_seconds() * 1_000)
-    into.add("memory after list, MB", server.resident_mb())
+    into.add("memory after list, MiB", server.resident_mb() * MIB_PER_MB)
     time.sleep(IDLE_SECONDS)
-    into.add("memory idle, MB", server.resident_mb())
+    into.add("memory idle, MiB", server.resident_mb() * MIB_PER_MB)
     ping: Callable[[], object] = lambda: server.ask("ping")  # noqa: E731
     into.add("ping, CPU ms", _cpu_ms_each(server, ping, calls))
     if contestant.noop:
@@ -109,8 +145,50 @@ def measure(contestant: Contestant, into: Measured, *, calls: int) -> None:
         into.add("first page, CPU ms", (server.cpu_seconds() - first) * 1_000)
         each = _cpu_ms_each(server, lambda: server.call(tool, wanted), max(5, calls // 20))
         into.add("same page again, CPU ms", each)
-        into.add("memory after pages, MB", server.resident_mb())
+        into.add("memory after pages, MiB", server.resident_mb() * MIB_PER_MB)
     server.end()
+    if contestant.serves_http:
+        measure_http(contestant, into, calls=calls)
+
+
+def measure_http(contestant: Contestant, into: Measured, *, calls: int) -> None:
+    """One round of one server over HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    server = StdioServer([*contestant.command, str(port)])
+    url = f"http://127.0.0.1:{port}/mcp"
+    _await_server(server, port)
+    for era in (LEGACY, MODERN):
+        with httpx.Client(headers=ACCEPT, verify=False) as http:
+            if era == MODERN:
+                http.headers.update(modern_headers("tools/call", "noop"))
+            else:
+                session = http.post(url, json=initialize()).headers["mcp-session-id"]
+                http.headers.update({"Mcp-Protocol-Version": LEGACY, "Mcp-Session-Id": session})
+                begun = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+                http.post(url, json=begun).raise_for_status()
+            asked = request("tools/call", modern=era == MODERN, name="noop", arguments={})
+
+            def call(http: httpx.Client = http, body: object = asked) -> None:
+                http.post(url, json=body).raise_for_status()
+
+            figure = f"no-op call over HTTP of {era[:4]}, CPU ms"
+            into.add(figure, _cpu_ms_each(server, call, calls))
+    into.add("memory over HTTP, MiB", server.resident_mb() * MIB_PER_MB)
+    server.process.terminate()
+    server.end()
+
+
+def _await_server(server: StdioServer, port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            if server.process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _cpu_ms_each(server: StdioServer, call: Callable[[], object], calls: int) -> float:
@@ -187,13 +265,15 @@ def contestants(*, with_peer: bool) -> dict[str, Contestant]:
     ours = str(Path(sys.executable).with_name("seekling-mcp"))
     allowed = ["--allow-private", "127.0.0.1", "--allow-ports", "any"]
     found = {
-        "bare SDK": Contestant([sys.executable, "-c", BARE], noop=("noop", {})),
+        "bare SDK": Contestant([sys.executable, "-c", BARE], noop=("noop", {}), serves_http=True),
         "seekling-mcp": Contestant(
             [ours, "serve", *allowed],
             noop=("web_visit", {"url": "http://10.0.0.1/"}),  # refused before any look-up
             page=("web_visit", {"url": url, "max_chars": 20_000}),
         ),
-        "ours + noop": Contestant([sys.executable, "-c", OURS_WITH_NOOP], noop=("noop", {})),
+        "ours + noop": Contestant(
+            [sys.executable, "-c", OURS_WITH_NOOP], noop=("noop", {}), serves_http=True
+        ),
     }
     if with_peer:
         found[PEER] = Contestant(

@@ -31,6 +31,8 @@ class ProviderMaterials:
     """`user:password`, or ""."""
     open_index: "Callable[[], LocalIndex]"
     """Opens the configured index, or else the embedded one."""
+    is_embedded: bool
+    """Whether that is the embedded one."""
 
 
 def _serper(given: ProviderMaterials) -> "SearchProvider":
@@ -117,6 +119,10 @@ def _anserini(given: ProviderMaterials) -> "SearchProvider":
 
 
 def _local(given: ProviderMaterials) -> "SearchProvider":
+    if given.is_embedded:
+        from mcp_server.search.providers._encyclopedia import Encyclopedia
+
+        return Encyclopedia(open_index=given.open_index)
     from mcp_server.search.providers.local import Local
 
     return Local(given.open_index())
