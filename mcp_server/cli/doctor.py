@@ -51,7 +51,7 @@ class _Printer:
         self.sections: list[Section] = []
         self._is_quiet = is_quiet
         is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-        self._has_colour = sys.stdout.isatty() and not is_plain
+        self._has_colour = not is_plain and sys.stdout is not None and sys.stdout.isatty()
         self._width = shutil.get_terminal_size().columns
 
     def show(self, section: Section) -> None:

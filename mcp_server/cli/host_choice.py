@@ -42,7 +42,7 @@ def _known(name: str) -> Host:
     host = host_named(name)
     if host is None:
         names = [known.name for known in HOSTS]
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        close = difflib.get_close_matches(name.lower(), names, n=1)
         hint = f", did you mean {close[0]!r}?" if close else ""
         raise UsageError(f"unknown host {name!r}{hint}; hosts: {', '.join(names)}")
     return host
@@ -123,7 +123,7 @@ def make_changes(
                 "written": change.is_needed and not options.dry_run,
                 "backup": str(backup) if backup else None,
                 "diff": diff,
-                "next": change.host.next_step if change.is_needed else "",
+                "next": _next_step(change) if change.is_needed else "",
             }
         )
         if not options.json:
@@ -144,8 +144,12 @@ def _tell(change: Change, options: argparse.Namespace, backup: Path | None, diff
     if not change.is_needed:
         return
     if change.state == "restored":
-        what = "removed, as there was none before" if change.after.data is None else "as before"
+        what = "removed: nothing else was in it" if change.after.data is None else "as before"
         print(f"  the file is {what}")
     if backup is not None:
         print(f"  backup: {backup}")
-    print(f"  next: {change.host.next_step}")
+    print(f"  next: {_next_step(change)}")
+
+
+def _next_step(change: Change) -> str:
+    return "restart it" if change.is_leaving else change.host.next_step

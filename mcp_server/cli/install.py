@@ -16,7 +16,7 @@ from mcp_server.errors import ConfigError
 from mcp_server.hosts.catalog import Host
 from mcp_server.hosts.changes import Change, entering
 from mcp_server.hosts.masking import masked
-from mcp_server.hosts.own_program import is_passing, own_command
+from mcp_server.hosts.own_program import INSTALLING, is_passing, own_command
 from mcp_server.hosts.servers import LocalServer, RemoteServer, Server
 from mcp_server.hosts.settings_text import UnusableSettings
 
@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
             no file is changed then.
     """
     if not options.host:
+        _check_listing(options)
         return list_hosts(options)
     places = chosen(options)
     plans = [(host, file, _server(host, options)) for host, file in places]
@@ -43,6 +44,14 @@ def run(options: argparse.Namespace) -> int:
     changes = [_change(host, file, server, options) for host, file, server in plans]
     notes = [] if options.dry_run else _notes(changes, plans)
     return make_changes(changes, options, notes)
+
+
+def _check_listing(options: argparse.Namespace) -> None:
+    """Without a host the hosts are listed: refuse what would not be done then."""
+    for flag in ("dry_run", "setting", "env", "url", "token_env", "replace", "link"):
+        if getattr(options, flag):
+            written = f"--{flag.replace('_', '-')}"
+            raise UsageError(f"{written} goes with a host; `seekling-mcp install` lists them")
 
 
 def _change(host: Host, file: Path, server: Server, options: argparse.Namespace) -> Change:
@@ -83,13 +92,29 @@ def _remote(host: Host, options: argparse.Namespace) -> RemoteServer:
             f"the settings of {host.title} cannot name a server over HTTP",
             hint="add it as a custom connector in its own settings",
         )
-    if urlsplit(options.url).scheme not in ("http", "https") or not urlsplit(options.url).hostname:
-        raise ConfigError(f"--url {options.url!r} is no http or https URL")
+    _check_url(options.url)
     if not options.token_env or host.reference:
         if options.token_env:
             _check_variable(options.token_env)
         return RemoteServer(options.url, token_variable=options.token_env)
     return RemoteServer(options.url, token=_value(host, options.token_env))
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_right, parts = False, urlsplit("")
+    if "@" in parts.netloc or (not is_right and "@" in url):
+        raise ConfigError(
+            "--url holds a user name or a password, which would be shown",
+            hint="leave it out; --token-env names the variable of a token",
+        )
+    if not is_right:
+        raise ConfigError(
+            f"--url {url!r} is no http or https URL", hint="write https://search.corp.example/mcp"
+        )
 
 
 def _variables(
@@ -136,6 +161,7 @@ def _flags(given: Sequence[str]) -> tuple[str, ...]:
     """The settings as flags of `serve`, checked, with absolute paths."""
     from mcp_server.cli.grammar import build_parser
     from mcp_server.cli.settings import load_settings
+    from mcp_server.settings_check import provider_chain
 
     flags: list[str] = []
     for setting in given:
@@ -145,6 +171,7 @@ def _flags(given: Sequence[str]) -> tuple[str, ...]:
         flags.append(f"--{key.strip().removeprefix('--').replace('_', '-')}={value}")
     parsed = build_parser().parse_args(["serve", *flags])
     config = load_settings(parsed)
+    provider_chain(config)  # a provider that is not known would end the server at its start
     if config.transport != "stdio":
         raise ConfigError(
             "hosts start servers over stdio",
@@ -175,8 +202,8 @@ def _notes(changes: Sequence[Change], plans: Sequence[tuple[Host, Path, Server]]
     command = own_command()[0]
     if is_passing(command) and any(isinstance(server, LocalServer) for _, _, server in plans):
         told.append(
-            f"{command} lies in a cache and may vanish: install Seekling for good, with"
-            " `uv tool install seekling` or pip, and run this again"
+            f"{command} lies in a cache and may vanish: install Seekling for good"
+            f" ({INSTALLING}) and run this again"
         )
     return told
 

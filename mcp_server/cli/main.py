@@ -3,7 +3,9 @@
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.
 """
 
+import errno
 import importlib
+import io
 import json
 import os
 import sys
@@ -35,6 +37,11 @@ def main(arguments: Sequence[str]) -> int:
         from mcp_server.errors import BadQuery, ConfigError, SeeklingServerError
 
         leaf = single_leaf(exc)
+        if isinstance(leaf, OSError) and leaf.errno == errno.ENOSPC:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it may be what is full
+            return _fail(
+                "OSError", f"cannot write: {leaf.strerror}", "free some space", 1, as_json=as_json
+            )
         if not isinstance(leaf, SeeklingServerError):
             raise
         code = 2 if isinstance(leaf, ConfigError | BadQuery) else 1
@@ -58,4 +65,7 @@ def _fail(kind: str, message: str, hint: str, code: int, *, as_json: bool) -> in
 
 def run() -> NoReturn:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # also where a terminal knows but ASCII
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

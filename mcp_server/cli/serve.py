@@ -14,6 +14,11 @@ from mcp_server.settings_check import check_settings
 
 logger = logging.getLogger(__name__)
 
+_FOR_A_PERSON = (
+    "seekling-mcp: waiting for an MCP host on stdin; Ctrl-C ends it.\n"
+    "Enter it into a host: seekling-mcp install HOST. Try it here: seekling-mcp search WORDS"
+)
+
 
 def run(options: argparse.Namespace) -> int:
     """Serve until the host goes away, or over HTTP until a signal comes.
@@ -34,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
 def _serve_over_stdio(config: ServerConfig) -> int:
     from mcp_server.serving.host import meet_host
 
+    if sys.stdin is not None and sys.stdin.isatty():
+        print(_FOR_A_PERSON, file=sys.stderr)
     host = meet_host()
     gc.disable()  # imports leave no garbage; `serve_stdio` switches it on again
     # Heavy imports come after the settings are known to be right, and the protocol is safe.
@@ -62,6 +69,7 @@ def _tell_person(config: ServerConfig) -> Callable[[str], None]:
         if config.log_format == "json":  # whoever collects such lines can read no other
             logger.info("serving", extra={FIELDS: {"url": url}})
         else:
-            print(f"MCP over streamable HTTP at {url}", file=sys.stderr, flush=True)
+            public = f", for callers: {config.public_url}" if config.public_url else ""
+            print(f"MCP over streamable HTTP at {url}{public}", file=sys.stderr, flush=True)
 
     return tell

@@ -7,19 +7,20 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 import mcp_server
 from mcp_server.doctor.findings import Finding
-from mcp_server.hosts.own_program import PROGRAM, is_passing
+from mcp_server.hosts.own_program import INSTALLING, PROGRAM, is_passing
 
 PACKAGE = "seekling"
 EXTRAS = ("office", "corpus", "browser", "semantic", "metrics", "telemetry")
 """Those of the server, where this version has them."""
 _OWNERS = {"mcp_server": PACKAGE, "agent_client": PACKAGE, "mcp": "mcp"}
 """Names on the import path, and the package that each has to come from."""
-_ALONE = f"install it alone: uv tool install {PACKAGE}"
+_ALONE = f"install it alone: {INSTALLING}"
 _REQUIREMENT = re.compile(
     r"([A-Za-z0-9._-]{1,100})(?:\[[^\]]{0,100}\])?([^;]{0,100})(?:;(.{0,200}))?"
 )
@@ -60,9 +61,9 @@ def where(command: Sequence[str]) -> Finding:
     told = f"{PROGRAM} {mcp_server.__version__} at {shlex.join(command)}"
     if len(command) > 1:
         told = f"no program {PROGRAM} is installed: hosts have to start {shlex.join(command)}"
-        return Finding("program", "note", told, f"install it: uv tool install {PACKAGE}")
+        return Finding("program", "note", told, f"install it: {INSTALLING}")
     if is_passing(program):
-        advice = f"one that stays: uv tool install {PACKAGE}"
+        advice = f"one that stays: {INSTALLING}"
         return Finding("program", "note", f"{told}, a copy that may be cleared away", advice)
     first = shutil.which(PROGRAM)
     if first is None:
@@ -86,15 +87,22 @@ def names(owners: Mapping[str, Sequence[str]], here: Path, places: Sequence[Path
         others = sorted({*owners.get(name, ())} - {owner})
         if others:
             told = f"{' and '.join(others)} also installs {name!r} and may have overwritten it"
-            repair = f"pip uninstall {' '.join(others)} && pip install --force-reinstall {owner}"
+            again = f"pip install --force-reinstall {'.' if owner == PACKAGE else owner}"
+            repair = f"pip uninstall {' '.join(others)} && {again}"
             findings.append(Finding("names", "problem", told, f"{_ALONE}, or: {repair}"))
         for place in dict.fromkeys(place.absolute() for place in places):
-            found = next((p for p in (place / name, place / f"{name}.py") if p.exists()), None)
+            found = next((p for p in (place / name, place / f"{name}.py") if _there(p)), None)
             if found and place.resolve() != here.resolve():
                 told = f"{found} would be taken for {name!r} by python -m and with PYTHONPATH"
                 advice = f"start {PROGRAM}, or python -P -m mcp_server, without PYTHONPATH"
                 findings.append(Finding("names", "note", told, advice))
     return findings or [Finding("names", "ok", f"{', '.join(_OWNERS)} are the right ones")]
+
+
+def _there(path: Path) -> bool:
+    with suppress(OSError):  # PYTHONPATH may name a folder that one must not look into
+        return path.exists()
+    return False
 
 
 def packages() -> Finding:
@@ -106,8 +114,7 @@ def packages() -> Finding:
     plain = [line for line in needed if ";" not in line]
     wrong = [told for line in plain if (told := unmet(line))]
     if wrong:
-        advice = f"pip install --upgrade {PACKAGE}, or {_ALONE}"
-        return Finding("packages", "problem", "; ".join(wrong), advice)
+        return Finding("packages", "problem", "; ".join(wrong), _ALONE)
     return Finding("packages", "ok", f"all {len(plain)} that are needed, mcp {_version('mcp')}")
 
 

@@ -17,6 +17,7 @@ from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mcp_server.doctor.findings import Finding
+from mcp_server.hosts.own_program import INSTALLING
 
 HOST_VARIABLES = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """All that hosts hand on of their own environment."""
@@ -102,7 +103,7 @@ async def start(
         )
     except OSError as exc:
         told = f"{command[0]} cannot be started: {exc.strerror}"
-        return [Finding(name, "problem", told, "install it again: uv tool install seekling")]
+        return [Finding(name, "problem", told, f"install it again, {INSTALLING}")]
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_keep_stderr, process, record)

@@ -92,14 +92,14 @@ class Host:
         """Its settings: the file that exists, else the one whose folder does, else the usual."""
         candidates = self.files(places)
         return next(
-            (path for path in candidates if path.exists()),
-            next((path for path in candidates if path.parent.is_dir()), candidates[0]),
+            (path for path in candidates if _there(path)),
+            next((path for path in candidates if _there(path.parent)), candidates[0]),
         )
 
     def is_here(self, places: Places) -> bool:
         """Whether it seems to be installed: its settings, their folder or its program exist."""
         return any(
-            path.exists() or (path.parent != places.home and path.parent.is_dir())
+            _there(path) or (path.parent != places.home and _there(path.parent))
             for path in self.files(places)
         ) or bool(self.program and shutil.which(self.program, path=places.environ.get("PATH")))
 
@@ -270,6 +270,14 @@ HOSTS = (
         program="opencode",
     ),
 )
+
+
+def _there(path: Path) -> bool:
+    """Whether it exists, as far as one may look."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _zed_folder(at: Places) -> Path:

@@ -50,6 +50,11 @@ class Change:
         """Whether there is anything to write."""
         return self.before != self.after
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it takes the entry out."""
+        return self.state in ("removed", "restored", "absent")
+
     def diff(self) -> str:
         """The change as a unified diff, in which keys and tokens are masked."""
         return masked_diff(self.before.text, self.after.text, str(self.file), self.secrets)
@@ -63,17 +68,20 @@ class Change:
         Raises:
             UnusableSettings: the file changed meanwhile or cannot be written.
         """
-        return about(self.file, lambda: replace_settings(self.file, self.before, self.after))
+        return about(
+            self.file,
+            lambda: replace_settings(self.file, self.before, self.after),
+            by_hand="taken out" if self.is_leaving else "made",
+        )
 
 
-def about(file: Path, work: Callable[[], Result]) -> Result:
-    """Do work on a file, and say in its errors which file it was."""
+def about(file: Path, work: Callable[[], Result], *, by_hand: str = "made") -> Result:
+    """Do work on a file, and say in its errors which file it was and what people can do."""
     try:
         return work()
     except UnusableSettings as exc:
-        raise UnusableSettings(
-            f"{file}: {exc}", hint=exc.hint or "nothing was changed; the entry can be made by hand"
-        ) from exc
+        hint = exc.hint or f"nothing was changed; the entry can be {by_hand} by hand"
+        raise UnusableSettings(f"{file}: {exc}", hint=hint) from exc
 
 
 def is_entered(host: Host, file: Path, name: str) -> bool:
@@ -103,7 +111,7 @@ def leaving(host: Host, file: Path, name: str) -> Change:
     Raises:
         UnusableSettings: the file cannot be read or edited safely.
     """
-    return about(file, lambda: _leaving(host, file, name))
+    return about(file, lambda: _leaving(host, file, name), by_hand="taken out")
 
 
 def _entering(host: Host, file: Path, name: str, server: Server) -> Change:

@@ -10,12 +10,14 @@ MIN_SECRET_CHARS = 4
 """Shorter values are no secrets, and masking them would black out half of the text."""
 _ASSIGNED = re.compile(
     r"""(["']?([A-Za-z0-9_.-]{0,64}(?:key|token|secret|passw|auth|credential)[A-Za-z0-9_.-]{0,64})["']?"""
-    r"""[ \t]{0,8}[:=][ \t]{0,8})("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,{}\[\]]+)""",
+    r"""[ \t]{0,8}[:=][ \t]{0,8})("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,{}\[\]"']+)""",
     re.IGNORECASE,
 )
+_USER_INFO = re.compile(r"(://[^\s/@:\"']{0,200}:)[^\s/@\"']{1,400}@")
 _OPAQUE = re.compile(r"[A-Za-z0-9_+=-]{20,}")
 _NAMES = ("env_var", "env_vars", "env_keys")
 """Ends of keys whose values are names of variables."""
+_SWITCHES = ("true", "false", "null")
 _REFERENCE = re.compile(r"(?:Bearer )?(?:\$\{|\{env:)[A-Za-z0-9_: ]{1,200}\}")
 
 
@@ -46,12 +48,13 @@ def masked(text: str, secrets: Sequence[str]) -> str:
             json.dumps(secret, ensure_ascii=False)[1:-1],
         ):
             text = text.replace(written, MASK)
+    text = _USER_INFO.sub(rf"\g<1>{MASK}@", text)
     return _OPAQUE.sub(_mask_opaque, _ASSIGNED.sub(_mask_assigned, text))
 
 
 def _mask_assigned(found: re.Match[str]) -> str:
     value = found[3].strip("\"'")
-    if found[2].lower().endswith(_NAMES) or _REFERENCE.fullmatch(value):
+    if found[2].lower().endswith(_NAMES) or _REFERENCE.fullmatch(value) or value in _SWITCHES:
         return found[0]
     quote = found[3][0] if found[3][0] in "\"'" else ""
     return f"{found[1]}{quote}{MASK}{quote}"

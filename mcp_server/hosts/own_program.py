@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 
 PROGRAM = "seekling-mcp"
+INSTALLING = "in a checkout of Seekling: uv tool install ."
+"""How it is installed for good; by its name alone an index could hand out a stranger's package."""
 
 
 def own_command() -> tuple[str, ...]:

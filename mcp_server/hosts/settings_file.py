@@ -1,10 +1,11 @@
 """A host's settings file: read whole, replaced whole, with a backup of what was there."""
 
+import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +60,20 @@ def read_settings(path: Path) -> Kept:
 
 
 def backups(path: Path) -> Iterator[Path]:
-    """The backups of a file, newest first."""
+    """The backups of a file, newest first.
+
+    Raises:
+        UnusableSettings: their folder cannot be listed.
+    """
     real = path.resolve()
     prefix = f"{real.name}.seekling-backup-"
+    try:
+        others = list(real.parent.iterdir()) if real.parent.is_dir() else []
+    except OSError as exc:
+        raise UnusableSettings(f"its folder cannot be listed: {exc.strerror or exc}") from exc
     found = {
         int(number): other
-        for other in (real.parent.iterdir() if real.parent.is_dir() else ())
+        for other in others
         if other.name.startswith(prefix)
         and (number := other.name.removeprefix(prefix)).isdecimal()
         and len(number) < 10
@@ -92,17 +101,29 @@ def replace_settings(path: Path, before: Kept, after: Kept) -> Path | None:
     real = path.resolve()
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
-        if read_settings(real) != before:
-            raise UnusableSettings("it changed just now; try again")
-        backup = None if before.data is None else _keep(real, before)
-        if after.data is None:
-            real.unlink()
-        else:
-            _write(real, after.data, after.mode)
-        _sync_folder(real.parent)
+        with _alone(real.parent):
+            if read_settings(real) != before:
+                raise UnusableSettings("it changed just now; try again")
+            backup = None if before.data is None else _keep(real, before)
+            if after.data is None:
+                real.unlink()
+            else:
+                _write(real, after.data, after.mode)
+            _sync_folder(real.parent)
     except OSError as exc:
         raise UnusableSettings(f"cannot be written: {exc.strerror or exc}") from exc
     return backup
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """Keep other processes of ours out of a folder meanwhile; hosts do not ask."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _keep(real: Path, before: Kept) -> Path:

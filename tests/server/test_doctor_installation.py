@@ -20,8 +20,8 @@ def test_another_package_that_installs_our_name_is_a_problem_with_two_ways_out()
     (found,) = names(owners, HERE, [])
     assert found.outcome == "problem"
     assert found.told == "mcp-server also installs 'mcp_server' and may have overwritten it"
-    assert "uv tool install seekling" in found.advice
-    assert "pip uninstall mcp-server && pip install --force-reinstall seekling" in found.advice
+    assert "in a checkout of Seekling: uv tool install ." in found.advice
+    assert "pip uninstall mcp-server && pip install --force-reinstall ." in found.advice
 
 
 def test_another_package_that_installs_the_name_of_the_protocol_is_a_problem() -> None:
@@ -76,7 +76,7 @@ def test_where_a_package_is_missing_that_is_told_instead_of_a_traceback(
     assert main(["doctor"]) == 1
     told = capsys.readouterr().out
     assert "  problem  packages       no-such-thing is missing\n" in told
-    assert "-> pip install --upgrade seekling, or install it alone: uv tool" in told
+    assert "-> install it alone: in a checkout of Seekling: uv tool install ." in told
     assert told.endswith("1 problem: what to do stands after ->\n")
 
 
@@ -105,7 +105,7 @@ def test_another_program_of_the_name_on_path_is_noted(
 def test_a_copy_in_a_cache_is_noted() -> None:
     found = where([str(Path.home() / ".cache/uv/archive-v0/xyz/bin/seekling-mcp")])
     assert found.outcome == "note"
-    assert "uv tool install seekling" in found.advice
+    assert "uv tool install ." in found.advice
 
 
 def test_without_a_program_hosts_have_to_start_python() -> None:

@@ -1,12 +1,14 @@
 import base64
+import io
 import json
+import sys
 import tomllib
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from mcp_server.cli.main import main
+from mcp_server.cli.main import main, run
 from mcp_server.hosts.own_program import own_command
 
 SECRET = "brave-key-0123"
@@ -166,17 +168,24 @@ def test_links_say_what_install_would_write(capsys: pytest.CaptureFixture[str]) 
     ("arguments", "code", "says"),
     [
         (["install", "curser"], 2, "did you mean 'cursor'"),
+        (["install", "CURSOR"], 2, "did you mean 'cursor'"),
+        (["install", "xyz"], 2, "unknown host 'xyz'; hosts:"),
+        (["install", "--dry-run"], 2, "--dry-run goes with a host"),
+        (["install", "--url", "https://s.example/mcp"], 2, "--url goes with a host"),
         (["uninstall", "emacs"], 2, "hosts: claude-desktop"),
         (["install", "--file", "x"], 2, "name the host too"),
         (["install", "cursor", "--name", "a b"], 2, "--name"),
         (["install", "cursor", "vscode", "--file", "x"], 2, "one host"),
         (["install", "windsurf", "--project"], 2, "no settings per project"),
         (["install", "cursor", "--setting", "provider=x"], 2, "--provider"),
+        (["install", "cursor", "--setting", "providers=x"], 2, "unknown search provider"),
         (["install", "cursor", "--setting", "port"], 2, "KEY=VALUE"),
         (["install", "cursor", "--setting", "visit-seconds=0"], 2, "visit_seconds"),
         (["install", "cursor", "--setting", "transport=http"], 2, "--url"),
         (["install", "cursor", "--env", "A-B"], 2, "'A-B' is no name"),
         (["install", "cursor", "--url", "ftp://x"], 2, "no http or https URL"),
+        (["install", "cursor", "--url", "https://[x"], 2, "no http or https URL"),
+        (["install", "cursor", "--url", "https://u:p@x/mcp"], 2, "a user name or a password"),
         (["install", "cursor", "--url", "http://x", "--env", "A"], 2, "not for --url"),
         (["install", "cursor", "--token-env", "A"], 2, "goes with --url"),
         (["install", "claude-desktop", "--url", "http://x"], 2, "connector"),
@@ -195,3 +204,49 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     captured = capsys.readouterr()
     assert says in captured.err and captured.err.count("\n") == 1
     assert files(home) == {}
+
+
+def test_settings_that_cannot_be_looked_at_are_told_in_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODEX_HOME", str(home / ("x" * 300)))
+    assert main(["uninstall", "codex"]) == 1
+    captured = capsys.readouterr()
+    assert "cannot be read" in captured.err and captured.err.count("\n") == 1
+    assert "can be taken out by hand" in captured.err
+    assert main(["install"]) == 0
+    assert "cannot be read" in capsys.readouterr().out
+
+
+def test_taking_it_out_tells_what_became_of_the_file_and_no_step_that_needs_the_server(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["install", "lmstudio"]) == 0
+    assert "switch the server on" in capsys.readouterr().out
+    assert main(["uninstall", "lmstudio"]) == 0
+    out = capsys.readouterr().out
+    assert "removed: nothing else was in it" in out
+    assert out.endswith("  next: restart it\n")
+
+
+def test_a_terminal_that_knows_but_ascii_gets_the_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, "ascii"))
+    monkeypatch.setattr(sys, "argv", ["seekling-mcp", "install", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    sys.stdout.flush()
+    assert ended.value.code == 0
+    assert b"claude-desktop, cursor, vscode, \\u2026" in screen.getvalue()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is full")
+def test_a_full_disk_behind_stdout_is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["install"]) == 1
+    assert capsys.readouterr().err == (
+        "seekling-mcp: cannot write: No space left on device; free some space\n"
+    )
