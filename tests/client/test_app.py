@@ -85,6 +85,7 @@ async def test_the_library_s_front_door_asks_and_streams() -> None:
     assert isinstance(events[-1], Finished)
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_an_error_of_the_caller_leaves_an_open_agent_as_it_is() -> None:
     async with scripted_model([]) as server:
         with pytest.raises(KeyError, match="mine"):

@@ -292,12 +292,13 @@ class Terminal:
         """Press a key until the process ends.
 
         readline sees a signal only while it waits for keys: one that comes while it still draws the
-        last key is noticed at the next.
+        last key is noticed at the next. One that comes while Python ends would kill it, and on a
+        busy machine that end takes seconds.
         """
-        for _ in range(int(WAIT_SECONDS)):
+        for _ in range(int(WAIT_SECONDS / 5)):
             self.type(key)
             with suppress(subprocess.TimeoutExpired):
-                return self._process.wait(timeout=1)
+                return self._process.wait(timeout=5)
         raise AssertionError(self._unread)
 
     def exit_code(self) -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -144,10 +145,13 @@ async def test_one_question_more_than_allowed_is_asked_to_come_back() -> None:
 async def test_a_caller_who_hangs_up_stops_the_model(stream: bool) -> None:
     agent = scripted_agent(gate=anyio.Event())
     assert isinstance(agent.model, StepModel)
+    asked = ASK | {"stream": stream}
     async with client_of(agent) as http:
-        with anyio.move_on_after(0.3):
-            await http.post("/v1/chat/completions", json=ASK | {"stream": stream})
-        with anyio.fail_after(5):
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(partial(http.post, "/v1/chat/completions", json=asked))
+            await agent.model.is_asked.wait()
+            calls.cancel_scope.cancel()
+        with anyio.fail_after(10):
             while not agent.model.cancelled:
                 await anyio.lowlevel.checkpoint()
 

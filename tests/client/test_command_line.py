@@ -14,7 +14,6 @@ from agent_client.cli import main, report
 from agent_client.config import load
 from agent_client.errors import ModelUnreachable
 from tests.support.scripted_model import Reply, scripted_model, search_visit_echo
-from tests.support.tools_server import build_small_index
 
 ROOT = Path(__file__).parents[2]
 SCREEN_LINES, SCREEN_COLUMNS = 42, 98
@@ -134,12 +133,11 @@ def test_a_report_keeps_its_steps_beside_the_sessions(data_directory: Path) -> N
     assert topic.parent == data_directory / "reports"
 
 
+@pytest.mark.usefixtures("shared_tools")
 @pytest.mark.parametrize("is_kept", [True, False])
 async def test_a_report_that_is_not_to_be_stored_leaves_no_steps(
-    data_directory: Path, monkeypatch: pytest.MonkeyPatch, *, is_kept: bool
+    data_directory: Path, *, is_kept: bool
 ) -> None:
-    monkeypatch.setenv("SEEKLING_MCP_PROVIDERS", "local")
-    monkeypatch.setenv("SEEKLING_MCP_INDEX", str(build_small_index(data_directory)))
     output = data_directory / "report.md"
     async with scripted_model(search_visit_echo) as server:
         arguments = ["report", "Mara Voss", "--model", server.base_url, "-o", str(output), "-q"]
@@ -150,11 +148,10 @@ async def test_a_report_that_is_not_to_be_stored_leaves_no_steps(
     assert (data_directory / "reports").exists() == is_kept
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_of_several_endpoints_one_may_be_down_at_the_start(
-    data_directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv("SEEKLING_MCP_PROVIDERS", "local")
-    monkeypatch.setenv("SEEKLING_MCP_INDEX", str(build_small_index(data_directory)))
     async with scripted_model([Reply(text="Vistula.")]) as server:
         config = load(flags={"model": f"{NOTHING_LISTENS},{server.base_url}"})
         async with open_agent(config) as agent:

@@ -81,9 +81,11 @@ async def test_a_host_that_gives_the_call_up_stops_the_research() -> None:
     agent = scripted_agent(gate=anyio.Event())
     assert isinstance(agent.model, StepModel)
     async with connected(agent) as client:
-        with anyio.move_on_after(0.2):
-            await client.call_tool("research", {"question": "Who?"})
-        with anyio.fail_after(5):
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(client.call_tool, "research", {"question": "Who?"})
+            await agent.model.is_asked.wait()
+            calls.cancel_scope.cancel()
+        with anyio.fail_after(10):
             while not agent.model.cancelled:
                 await anyio.lowlevel.checkpoint()
 

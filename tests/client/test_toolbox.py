@@ -6,53 +6,77 @@ from pathlib import Path
 
 import anyio
 import pytest
-import uvicorn
-from anyio.abc import SocketAttribute
 
 from agent_client.conversation import ToolCall
 from agent_client.errors import ToolServerError
 from agent_client.tool_server.targets import StdioTarget
 from agent_client.toolbox import McpToolbox
+from tests.support.serving import serving
 from tests.support.tools_server import tools_server
 
 SCRIPT = """
-import os, signal, sys, time
-import anyio
-from mcp.server import MCPServer
+import json, os, signal, sys
 
-server = MCPServer("odd")
+TOOLS = {"echo": ["text"], "pid": [], "die": ["marker"], "stop": ["marker"], "die_always": [],
+    "hang": ["marker"]}
+hanging = {}
 
-@server.tool()
-async def echo(text: str) -> str:
-    return text
+def mark(path):
+    open(path, "w").close()
 
-@server.tool()
-async def pid() -> str:
-    return str(os.getpid())
+def listed():
+    for name, takes in TOOLS.items():
+        properties = {key: {"type": "string"} for key in takes}
+        yield {"name": name, "inputSchema": {"type": "object", "properties": properties}}
 
-@server.tool()
-async def die(marker: str) -> str:
-    if not os.path.exists(marker):
-        open(marker, "w").close()
-        print("the server is dying", file=sys.stderr, flush=True)
-        os._exit(9)
-    return "survived"
+def called(number, name, given):
+    match name:
+        case "echo":
+            return given["text"]
+        case "pid":
+            return str(os.getpid())
+        case "die" if not os.path.exists(given["marker"]):
+            mark(given["marker"])
+            print("the server is dying", file=sys.stderr, flush=True)
+            os._exit(9)
+        case "die":
+            return "survived"
+        case "die_always":
+            os._exit(9)
+        case "stop":
+            mark(given["marker"])
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "hang":
+            hanging[number] = given["marker"]
 
-@server.tool()
-async def stop(marker: str) -> None:
-    open(marker, "w").close()
-    os.kill(os.getpid(), signal.SIGSTOP)
+def answer(number, method, params):
+    match method:
+        case "initialize":
+            me = {"name": "odd", "version": "1"}
+            version = params["protocolVersion"]
+            return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": me}
+        case "ping":
+            return {}
+        case "tools/list":
+            return {"tools": list(listed())}
+        case "tools/call":
+            text = called(number, params["name"], params["arguments"])
+            return text and {"content": [{"type": "text", "text": text}]}
 
-@server.tool()
-async def die_always() -> str:
-    os._exit(9)
-
-@server.tool()
-async def hang() -> str:
-    await anyio.sleep_forever()
-
-server.run()
+for line in sys.stdin:
+    message = json.loads(line)
+    method, number = message.get("method"), message.get("id")
+    if method == "notifications/cancelled":
+        mark(hanging.pop(message["params"]["requestId"]))
+    if number is None or number in hanging:
+        continue
+    reply = {"result": answer(number, method, message.get("params"))}
+    if method == "server/discover":
+        reply = {"error": {"code": -32601, "message": "Method not found"}}
+    if number not in hanging:
+        print(json.dumps({"jsonrpc": "2.0", "id": number, **reply}), flush=True)
 """
+"""A server that speaks the protocol by hand: with the SDK each start would take a second."""
 
 
 def target(tmp_path: Path, script: str = SCRIPT) -> StdioTarget:
@@ -136,11 +160,15 @@ async def test_a_server_that_stands_still_is_started_again_after_the_call(
     assert after.text == "alive"
 
 
-async def test_a_call_that_hangs_ends_at_its_deadline_as_an_error_result(tmp_path: Path) -> None:
+async def test_a_call_that_hangs_ends_at_its_deadline_here_and_in_the_server(
+    tmp_path: Path,
+) -> None:
+    cancelled = tmp_path / "cancelled"
     with anyio.fail_after(60):
         async with McpToolbox.open(target(tmp_path), call_seconds=0.5) as tools:
-            result = await tools.call(call("hang"))
+            result = await tools.call(call("hang", marker=str(cancelled)))
             after = await tools.call(call("echo", text="alive"))
+            assert cancelled.exists()
     assert result.is_error
     assert "no result within 0.5 s" in result.text
     assert after.text == "alive"
@@ -199,22 +227,16 @@ async def test_a_program_that_is_no_mcp_server_does_not_hang(tmp_path: Path) -> 
 
 async def test_a_running_server_is_reached_by_its_url(tmp_path: Path) -> None:
     with anyio.fail_after(30):
-        async with (
-            tools_server(tmp_path) as server,
-            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
-            anyio.create_task_group() as tasks,
-        ):
-            raw = listener.extra(SocketAttribute.raw_socket)
+        async with tools_server(tmp_path) as server:
             app = server.streamable_http_app(host="127.0.0.1")
-            http = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-            tasks.start_soon(http.serve, [raw])
-            url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/mcp"
-            # The socket listens already, so the connection waits until the server is up.
-            async with McpToolbox.open(url) as tools:
+            async with (
+                server.session_manager.run(),
+                serving(app) as address,
+                McpToolbox.open(f"{address}/mcp") as tools,
+            ):
                 result = await tools.call(call("web_visit", url="https://facts.example/voss"))
-            http.should_exit = True
-            assert "born in Ostrelund" in result.text
-            assert "seekling/pages" in result.meta
+    assert "born in Ostrelund" in result.text
+    assert "seekling/pages" in result.meta
 
 
 async def test_a_url_where_nothing_listens_is_one_clear_error() -> None:

@@ -47,7 +47,7 @@ def install(client: ClientPackage) -> Path:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     if client.is_npm:
-        npm("install", client.requirement, "--prefix", str(folder), folder=folder)
+        npm("install", client.requirement, folder=folder)
         # A module finds its packages beside itself.
         (folder / client.driver).write_bytes((DRIVERS / client.driver).read_bytes())
     else:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conformance.suite import INSPECTOR, ROOT, environment, node
+from tests.conformance.suite import INSPECTOR, ROOT
+from tests.support.node import NODE, environment
 
 ERAS = ("legacy", "modern")
 """What the Inspector calls the protocol of 2025-11-25 and that of 2026-07-28."""
@@ -68,7 +69,7 @@ def inspect(transport: str, target: Sequence[str], folder: Path) -> tuple[Inspec
 def _step(transport: str, target: Sequence[str], era: str, step: str, output: Path) -> Inspection:
     output.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        (node(), INSPECTOR, "--cli", *target, "--protocol-era", era, *STEPS[step]),
+        (NODE, INSPECTOR, "--cli", *target, "--protocol-era", era, *STEPS[step]),
         cwd=ROOT,
         env=environment(),
         capture_output=True,

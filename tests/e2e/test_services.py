@@ -72,6 +72,7 @@ async def test_a_chat_application_gets_an_answer_and_the_run_is_stored(tmp_path:
     assert "Mara Voss designed it" in stored[0].read_text()
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_a_server_that_ends_tells_the_model_to_stop() -> None:
     async with (
         scripted_model([Reply(is_silent=True)]) as model,

@@ -312,7 +312,7 @@ GARBAGE = {
     "other JSON": zlib.compress(b'{"page": {"url": 3}, "stored_at": "now"}'),
     "deep JSON": zlib.compress(b"[" * 200_000),
     "cut short": pack(CachedPage(page=PAGE, stored_at=1, fresh_until=1_700_000_100))[:-2],
-    "a bomb": zlib.compress(b" " * 120_000_000),
+    "a bomb": zlib.compress(b" " * 120_000_000, 1),
     "text": "a string",
     "number": 3,
 }

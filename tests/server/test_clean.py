@@ -90,12 +90,12 @@ def test_a_long_text_is_cleaned_alike_wherever_it_is_cut(
 
 
 def test_a_long_text_keeps_nobody_waiting() -> None:
-    latest, stop = [time.monotonic()], threading.Event()
+    latest, stop = [time.process_time()], threading.Event()
     gaps: list[float] = []
 
     def watch() -> None:
         while not stop.wait(0.002):
-            now = time.monotonic()
+            now = time.process_time()
             gaps.append(now - latest[0])
             latest[0] = now
 
@@ -104,7 +104,7 @@ def test_a_long_text_keeps_nobody_waiting() -> None:
     clean("![" * 2_000_000 + " \n" * 1_000_000)
     stop.set()
     watcher.join()
-    assert max(gaps) < 0.5
+    assert max(gaps) < 0.3  # seconds of the processor; all of it takes half a second or more
 
 
 @pytest.mark.parametrize("text", ["!" * 500_000, "\n" * 500_000, " " * 500_000, "![" * 250_000])

@@ -264,7 +264,7 @@ async def test_a_silent_name_server_holds_up_nobody_else() -> None:
             for number in range(24):
                 tasks.start_soon(resolve, f"{number}.silent.example", 80)
             await anyio.wait_all_tasks_blocked()
-            with anyio.fail_after(0.5):
+            with anyio.fail_after(4):
                 assert await resolve("other.example", 80) == [PUBLIC]
             await server.is_asked(5)
             await anyio.wait_all_tasks_blocked()

@@ -4,6 +4,7 @@ import sys
 import time
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import anyio
 import brotli
@@ -73,7 +74,7 @@ async def test_a_compressed_page_is_unpacked(coding: str, body: bytes) -> None:
     ("coding", "bomb"),
     [
         ("gzip", gzip_bomb(30)),
-        ("deflate", zlib.compress(bytes(30_000_000), 9)),
+        ("deflate", zlib.compress(bytes(30_000_000), 1)),
         ("br", brotli.compress(bytes(30_000_000), quality=1)),
         ("zstd", zstd.compress(bytes(30_000_000))),
     ],
@@ -232,7 +233,9 @@ async def test_a_page_in_pieces_of_a_byte_is_refused() -> None:
         while True:
             await stream.send(b"1\r\na\r\n" * 5_000)
 
-    assert "too many small pieces" in str(await failure(crumbs))
+    # It takes a second of the processor, and on a busy machine many of the clock.
+    patient = replace(LIMITS, deadline_seconds=60)
+    assert "too many small pieces" in str(await failure(crumbs, patient))
 
 
 async def test_a_tls_handshake_without_an_answer_ends_at_the_deadline() -> None:
@@ -339,7 +342,7 @@ async def test_a_short_wait_that_the_site_asks_for_is_kept() -> None:
 @pytest.mark.parametrize("retry_after", ["4", "11", "3600"])
 async def test_a_wait_that_does_not_fit_into_the_deadline_is_reported(retry_after: str) -> None:
     busy = reply(status="429 Too Many Requests", headers={"Retry-After": retry_after})
-    with anyio.fail_after(1):
+    with anyio.fail_after(3.9):  # less than the shortest wait
         async with serve({"/": in_turn(busy, reply("back"))}) as web:
             with pytest.raises(FetchError, match="asks to wait") as caught:
                 await get(web, "/", FetchLimits(deadline_seconds=4.9))
@@ -381,7 +384,7 @@ async def test_an_answer_that_breaks_off_is_not_asked_for_again() -> None:
 
 async def test_a_site_that_sends_too_slowly_is_given_up() -> None:
     limits = FetchLimits(deadline_seconds=5, patience_seconds=0.3)
-    with anyio.fail_after(2):
+    with anyio.fail_after(4):
         error = await failure(trickle, limits)
     assert str(error) == "the site sends the page too slowly"
     assert error.retryable
@@ -392,10 +395,10 @@ async def test_a_site_that_sends_slowly_but_fast_enough_is_read() -> None:
         await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1200\r\n\r\n")
         for _ in range(12):
             await stream.send(b"x" * 100)
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)
 
-    limits = FetchLimits(deadline_seconds=5, patience_seconds=0.3)
-    with anyio.fail_after(5):
+    limits = FetchLimits(deadline_seconds=20, patience_seconds=1, min_bytes_per_second=200)
+    with anyio.fail_after(20):
         async with serve({"/": steady}) as web:
             assert len((await get(web, "/", limits)).body) == 1200
 
@@ -414,5 +417,5 @@ async def test_a_cancelled_fetch_hangs_up_at_once() -> None:
             tasks.start_soon(get, web, "/")
             await asked.wait()
             tasks.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True), anyio.fail_after(1):
+            with anyio.CancelScope(shield=True), anyio.fail_after(4):
                 await hung_up.wait()

@@ -87,7 +87,12 @@ def test_a_log_line_is_one_line_without_keys(monkeypatch: pytest.MonkeyPatch, st
     with logging_to(monkeypatch, stderr, style) as logger:
         url = "https://a.example/?token=CANARY\n2026-01-01 ERROR forged"
         logger.info("fetched %s", url)
-        for chatty in ("httpx", "mcp.server", "uvicorn.access"):  # they tell URLs and answers
+        for chatty in (
+            "httpx",
+            "mcp.server",
+            "uvicorn.access",
+            "sse_starlette.sse",
+        ):  # they tell URLs and answers
             logging.getLogger(chatty).info("GET %s", url)
     (line,) = stderr.getvalue().splitlines()
     assert "CANARY" not in line

@@ -58,9 +58,11 @@ class StepModel:
     cancelled: int = 0
     gate: anyio.Event | None = None
     """When set, every reply waits for it."""
+    is_asked: anyio.Event = field(default_factory=anyio.Event)
 
     async def complete(self, request: ModelRequest, *, emit: Emit) -> ModelReply:
         self.requests.append(request)
+        self.is_asked.set()
         step = self.steps[min(len(self.requests), len(self.steps)) - 1]
         try:
             await (self.gate.wait() if self.gate else anyio.lowlevel.checkpoint())

@@ -34,7 +34,7 @@ async def resource_of(routes: Mapping[str, Script], path: str = "/") -> tuple[Re
 
 async def failure(script: Script, limits: FetchLimits = LIMITS) -> FetchError:
     """Fetch what this script answers, which must fail in one line without an address."""
-    with anyio.fail_after(8):
+    with anyio.fail_after(limits.deadline_seconds + 3):
         async with serve({"/": script}) as web:
             with pytest.raises(FetchError) as caught:
                 await get(web, "/", limits)
