@@ -114,14 +114,10 @@ class McpToolbox:
             answer = HttpAnswer()
             try:
                 with noted_in(answer), anyio.fail_after(self._call_seconds):
-                    result = await connection.client.call_tool(
-                        call.name, dict(call.arguments), read_timeout_seconds=self._call_seconds
-                    )
+                    result = await connection.client.call_tool(call.name, dict(call.arguments))
             except TimeoutError:
                 return await self._timed_out(call, connection)
             except MCPError as exc:
-                if "timed out" in str(exc).lower():
-                    return await self._timed_out(call, connection)
                 if answer.is_busy:
                     wait = answer.retry_after_seconds or 1.0
                     if attempt or wait > MAX_BUSY_SECONDS:

@@ -39,7 +39,16 @@ _MIN_SECRET_CHARS = 6
 _PLAIN = re.compile(r"[\w.:/+-]{1,200}")
 _REST_SECONDS = 0.05
 """How long a reader has to make room for the rest of a line that has begun."""
-_TELL_EVERYTHING = ("httpx", "httpcore", "httpx2", "httpcore2", "primp", "mcp", "uvicorn")
+_TELL_EVERYTHING = (
+    "httpx",
+    "httpcore",
+    "httpx2",
+    "httpcore2",
+    "primp",
+    "mcp",
+    "uvicorn",
+    "sse_starlette",
+)
 """Below a warning they tell URLs with their queries, ids of sessions, and what tools answered."""
 
 _hidden: tuple[str, ...] = ()

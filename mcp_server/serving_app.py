@@ -162,6 +162,7 @@ class _Watched:
             providers=self._providers,
             gauges=self._gauges,
             totals=self._totals,
+            called=callers.called,
             refused=callers.refused,
         )
         return build_metrics(sources)

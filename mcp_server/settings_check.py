@@ -6,6 +6,7 @@ opening tells, `needs_opening` says so.
 """
 
 import difflib
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -39,10 +40,21 @@ def check_settings(config: ServerConfig) -> None:
         read_budgets(config.budgets, known=PROVIDERS)
         read_prices(config.prices, known=PROVIDERS)
     excluded_domains(config)
+    _check_public_url(config.public_url)
     if config.index is not None:
         from mcp_server.corpus.storage.manifest import read_manifest
 
         read_manifest(config.index)
+
+
+def _check_public_url(url: str) -> None:
+    parts = urlsplit(url)
+    is_right = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    if url and (not is_right or parts.query or parts.fragment):
+        raise ConfigError(  # which is not shown: it may hold a password
+            "setting 'public_url' is not the URL of a server",
+            hint="write https://search.corp.example/mcp, without a user name",
+        )
 
 
 def needs_opening(config: ServerConfig) -> bool:

@@ -44,7 +44,7 @@ def server_status(
         facts: what does not change.
         counts: of the calls.
         providers: from `SearchService.state`; nothing while the services are not open.
-        numbers: further ones, such as `page_cache_hits`; left out where the server is shared.
+        numbers: further ones, such as `pages_from_cache`; left out where the server is shared.
         clock: seconds since the epoch.
     """
 

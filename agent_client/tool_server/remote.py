@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx2  # noqa: TID251 # the SDK takes no other client
-from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
 
 from agent_client.loopback import is_loopback
@@ -85,13 +84,9 @@ def _seconds(retry_after: str) -> float | None:
     return None
 
 
-def http_transport(target: HttpTarget) -> Transport:
-    """The SDK's transport to a server at a URL."""
-    return _transport(target)
-
-
 @asynccontextmanager
-async def _transport(target: HttpTarget) -> AsyncGenerator[Any]:
+async def http_transport(target: HttpTarget) -> AsyncGenerator[Any]:
+    """The SDK's transport to a server at a URL, with an HTTP client of its own."""
     on_this_machine = is_loopback(target.host)
     if target.token and not (target.is_encrypted or on_this_machine):
         logger.warning("the token goes to %s unencrypted; use https", target)

@@ -70,5 +70,9 @@ def ensure_embedded_index() -> Path:
             return directory
     except CorpusError:
         pass  # missing or damaged: built below
-    build_embedded_index(directory)
+    try:
+        build_embedded_index(directory)
+    except CorpusError as exc:
+        hint = f"make {directory.parent} writable, or set XDG_CACHE_HOME to a folder that is"
+        raise CorpusError(str(exc), hint=hint) from exc
     return directory

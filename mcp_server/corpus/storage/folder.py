@@ -47,10 +47,13 @@ def _locked(directory: Path, deadline: float) -> int:
     path = directory / LOCK
     while True:
         try:
-            directory.mkdir(parents=True, exist_ok=True)  # who held the lock may have removed it
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise cannot_write(directory, exc.strerror or str(exc)) from exc
+        try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except FileNotFoundError:
-            continue
+            continue  # who held the lock has removed the folder meanwhile
         except OSError as exc:
             raise cannot_write(directory, exc.strerror or str(exc)) from exc
         try:
