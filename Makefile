@@ -58,7 +58,7 @@ test-browser: setup-dev ## run the tests that hang, crash and kill a real browse
 	@$(BIN)/python -m pytest -m browser
 
 # Apart, because the embedded model keeps all cores busy for longer than all else together may take.
-test-slow: setup-dev model index ## let the embedded model write a whole report
+test-slow: setup-dev model index ## let the embedded model answer questions and write a whole report
 	@$(BIN)/python -m pytest -m slow
 
 # Apart, because it fetches 200 MB from the package index and starts a Java server.

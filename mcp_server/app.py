@@ -178,10 +178,7 @@ async def _open_visits(
     similarity: Similarity | None = None,
 ) -> VisitService:
     """Build the visit service; what it needs closed is left to `stack`."""
-    policy = Policy(
-        allowed_ports=ALL_PORTS if config.allow_ports == "any" else frozenset(config.allow_ports),
-        allow_private=config.allow_private,
-    )
+    policy = page_policy(config)
     limits = FetchLimits(
         deadline_seconds=config.visit_seconds,
         max_wire_bytes=config.max_page_bytes // 2,
@@ -216,6 +213,14 @@ async def _open_visits(
     )
     exclude = mirrors_among(excluded_domains(config))
     return VisitService(parts, limits=limits, exclude=exclude)
+
+
+def page_policy(config: ServerConfig) -> Policy:
+    """Which hosts and ports may be visited."""
+    return Policy(
+        allowed_ports=ALL_PORTS if config.allow_ports == "any" else frozenset(config.allow_ports),
+        allow_private=config.allow_private,
+    )
 
 
 async def _open_browser(

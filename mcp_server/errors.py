@@ -13,12 +13,14 @@ SeeklingServerError
 ├── FetchError                  the page could not be fetched
 ├── UnsupportedMediaType        the page is not text
 ├── TookTooLong                 a call had no answer by its deadline
-└── ExtractionError             the page could not be read
+├── ExtractionError             the page could not be read
+├── KeysUnavailable             no OAuth token can be judged for now    -> HTTP 503
+└── UnusableSettings            a host's settings cannot be edited      -> stderr, exit 1
 ```
 
 Every error carries `retryable` (whether the same call can succeed later) and `hint` (what else to
-try). The message names the subject and what happened; `tools/` and `cli/` are the only places
-that turn an error into text for a model or a person.
+try). The message names the subject and what happened; `tools/`, `cli/`, `doctor/` and `serving/`
+are the only places that turn an error into text for a model, a person or an HTTP client.
 """
 
 from collections.abc import Sequence
@@ -167,3 +169,24 @@ class TookTooLong(SeeklingServerError):
 
     def __init__(self, what: str, seconds: float, *, hint: str = "") -> None:
         super().__init__(f"{what} within {seconds:g} seconds", hint=hint, retryable=True)
+
+
+class KeysUnavailable(SeeklingServerError):
+    """No token can be judged for now: the keys of the OAuth server cannot be had.
+
+    The reply to it is a 503. A 401 would send callers to a login that may be down, for a token
+    that may be good.
+
+    Attributes:
+        retry_after_seconds: when the keys are asked for again.
+    """
+
+    retryable = True
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("the keys of the authorization server cannot be had")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnusableSettings(SeeklingServerError):
+    """A host's settings file is unreadable or cannot be merged safely. It was not touched."""

@@ -23,14 +23,14 @@ from pydantic import AnyUrl, ValidationError
 
 from mcp_server import __version__, prompts
 from mcp_server.errors import BadQuery
+from mcp_server.hidden import Hidden
+from mcp_server.resources.pages import PageResources
+from mcp_server.resources.recent_pages import PAGE_SCHEME, RecentPages
 from mcp_server.services import ServiceSource
+from mcp_server.sizes import BYTES_PER_TOKEN
 from mcp_server.tools.arguments import wrong_arguments
 from mcp_server.tools.attended import CallBounds
 from mcp_server.tools.failures import failed
-from mcp_server.tools.hidden import Hidden
-from mcp_server.tools.page_resources import PageResources
-from mcp_server.tools.recent_pages import PAGE_SCHEME, RecentPages
-from mcp_server.tools.sizes import BYTES_PER_TOKEN
 from mcp_server.tools.web_search import search_tool
 from mcp_server.tools.web_visit import visit_tool
 

@@ -12,7 +12,7 @@ from mcp.types.version import SUPPORTED_PROTOCOL_VERSIONS
 from mcp_server.access.callers import Callers, current_caller
 from mcp_server.config import ServerConfig
 from mcp_server.server import Face, build_server
-from mcp_server.services import Services, ServiceSource, on_demand
+from mcp_server.services import Ready, Services, ServiceSource, on_demand
 from mcp_server.settings_check import needs_opening, provider_chain
 from mcp_server.status import StatusFacts, server_status
 from mcp_server.telemetry.call_log import CallLog
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what one transport needs, the other does not import
     from mcp_server.search.service import ProviderState
     from mcp_server.serving.host import Host
     from mcp_server.serving.http_options import HttpOptions
+    from mcp_server.serving.traffic import Traffic
 
 _HOW_TO_GUARD = "name a file of tokens with --token-file; a token is made by: openssl rand -hex 32"
 
@@ -68,6 +69,7 @@ async def serve_over_http(config: ServerConfig, announce: Callable[[str], None])
     from mcp_server.app import build_api_client
     from mcp_server.serving.http_app import serve_http
     from mcp_server.serving.listening import check_exposure, listen, url_of
+    from mcp_server.serving.traffic import Traffic
 
     watched = _Watched(config)
     async with AsyncExitStack() as stack:
@@ -76,12 +78,12 @@ async def serve_over_http(config: ServerConfig, announce: Callable[[str], None])
         door = _door(config, issuer)
         check_exposure(config.host, is_guarded=door is not None, hint=_HOW_TO_GUARD)
         listener = stack.enter_context(listen(config.host, config.port))
-        source = await stack.enter_async_context(on_demand(watched.open_services))
-        await source.services()
+        services = await stack.enter_async_context(watched.open_services())
         options = _http_options(config)
-        app = watched.http_app(source, options, door)
+        traffic = Traffic(options)
+        app = watched.http_app(services, options, traffic, door)
         announce(url_of(listener, config.http_path))
-        await serve_http(app, listener, options)
+        await serve_http(app, listener, options, traffic)
 
 
 @dataclass(slots=True)
@@ -112,17 +114,22 @@ class _Watched:
         return build_server(source, face=face, status=status, middleware=watching)
 
     def http_app(
-        self, source: ServiceSource, options: "HttpOptions", door: "Door | None"
+        self,
+        services: Services,
+        options: "HttpOptions",
+        traffic: "Traffic",
+        door: "Door | None",
     ) -> "Starlette":
         from mcp_server.serving.http_app import build_http_app
 
         callers = Callers(self.config.calls_per_minute)
         status = self.status(callers)
         return build_http_app(
-            self.server(source, status, [callers.middleware()]),
+            self.server(Ready(services), status, [callers.middleware()]),
             options,
+            traffic,
             door=door,
-            metrics=self.metrics(callers) if self.config.metrics == "on" else None,
+            metrics=self.metrics(callers, traffic) if self.config.metrics == "on" else None,
             status=status,
         )
 
@@ -154,13 +161,17 @@ class _Watched:
             return status
         return lambda: {**status(), "you": callers.snapshot(current_caller())}
 
-    def metrics(self, callers: Callers) -> Callable[[], tuple[bytes, str]]:
+    def metrics(self, callers: Callers, traffic: "Traffic") -> Callable[[], tuple[bytes, str]]:
         from mcp_server.telemetry.metrics import MetricSources, build_metrics
+
+        def gauges() -> dict[str, float]:
+            under_way = {"http_requests_under_way": traffic.calls, "http_streams": traffic.streams}
+            return self._gauges() | under_way
 
         sources = MetricSources(
             calls=self.counts,
             providers=self._providers,
-            gauges=self._gauges,
+            gauges=gauges,
             totals=self._totals,
             called=callers.called,
             refused=callers.refused,
@@ -204,9 +215,9 @@ def _start_telemetry(config: ServerConfig, stack: AsyncExitStack) -> None:
 
 
 def _door(config: ServerConfig, http: "httpx.AsyncClient") -> "Door | None":
-    from mcp_server.access.opening import open_door
+    from mcp_server.access.opening import build_door
 
-    return open_door(
+    return build_door(
         http=http,
         token_file=config.token_file,
         issuer=config.oauth_issuer,

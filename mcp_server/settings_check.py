@@ -15,10 +15,6 @@ from mcp_server.errors import BadQuery, ConfigError
 from mcp_server.search.providers import PROVIDERS
 from mcp_server.search.providers._key import check_key
 
-_SELF_HOSTED = ("searxng", "index_server", "retriever", "opensearch", "anserini")
-"""Providers that need a URL; keys of theirs say nothing without it."""
-_BY_KEY_ALONE = ("serper", "brave", "tavily", "exa", "kagi", "perplexity", "jina")
-
 
 def check_settings(config: ServerConfig) -> None:
     """Find what is wrong with providers, their keys and limits, exclusions and the local index.
@@ -28,7 +24,7 @@ def check_settings(config: ServerConfig) -> None:
         CorpusError: the folder holds no index.
     """
     for name in provider_chain(config):
-        if name in _BY_KEY_ALONE:
+        if f"{name}_api_key" in SECRETS and not _is_self_hosted(name):
             check_key(f"provider {name!r}", key_of(name, config), SECRETS[f"{name}_api_key"])
     if config.rate_limits:
         from mcp_server.search.rate_limit import read_rates
@@ -69,7 +65,7 @@ def needs_opening(config: ServerConfig) -> bool:
         or config.browser != "off"
         or config.semantic == "on"
         or "google" in chain
-        or not set(chain).isdisjoint(_SELF_HOSTED)
+        or any(map(_is_self_hosted, chain))
     )
 
 
@@ -107,9 +103,14 @@ def _is_configured(name: str, config: ServerConfig) -> bool:
         return config.index is not None
     if name == "google" and not config.google_engine_id:
         return False  # the key alone may be meant for another of Google's services
-    if name in _SELF_HOSTED:
+    if _is_self_hosted(name):
         return bool(url_of(name, config))
     return bool(key_of(name, config))
+
+
+def _is_self_hosted(name: str) -> bool:
+    """Whether a provider is one that you run: it needs a URL, and its key says nothing without."""
+    return f"{name}_url" in ServerConfig.model_fields
 
 
 def key_of(name: str, config: ServerConfig) -> str:

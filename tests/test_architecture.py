@@ -12,7 +12,7 @@ import pytest
 
 from agent_client import tool_meta
 from agent_client.agent import page_result
-from mcp_server.tools import result_meta, web_visit
+from mcp_server.tools import result_meta
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("mcp_server", "agent_client")
@@ -62,7 +62,7 @@ def test_the_two_packages_meet_only_over_mcp() -> None:
 def test_both_packages_call_what_a_result_tells_programs_by_the_same_names() -> None:
     for name in ("ERROR_META", "ERRORS_META", "SEARCH_META"):
         assert getattr(tool_meta, name) == getattr(result_meta, name)
-    assert page_result.PAGES_META == web_visit.PAGES_META
+    assert page_result.PAGES_META == result_meta.PAGES_META
 
 
 def test_the_protocol_is_known_in_few_places() -> None:
@@ -73,7 +73,17 @@ def test_the_protocol_is_known_in_few_places() -> None:
         "agent_client.tool_server.targets",
         "agent_client.toolbox",
     }
-    face = ("server", "tools", "serving", "serving_app", "access", "telemetry", "doctor")
+    face = (
+        "server",
+        "hidden",
+        "tools",
+        "resources",
+        "serving",
+        "serving_app",
+        "access",
+        "telemetry",
+        "doctor",
+    )
     assert {name.split(".")[1] for name in importers_of("mcp_server", "mcp")} <= set(face)
 
 

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from mcp import MCPError
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -13,15 +13,14 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.types import INTERNAL_ERROR, CallToolResult, TextContent
 
-from mcp_server.tools.recent_pages import PAGE_SCHEME
+from mcp_server.resources.recent_pages import PAGE_SCHEME
+from mcp_server.tools import TOOLS
 from mcp_server.tools.result_meta import ERROR_META
 
 MAX_CALLERS = 10_000
 """Callers that are remembered; who has not called for the longest time is forgotten."""
 MINUTE_SECONDS = 60.0
 _CALL, _READ = "tools/call", "resources/read"
-_COUNTED = ("web_search", "web_visit")
-"""Other names are a caller's invention: they must not fill our memory."""
 
 
 def current_caller() -> str:
@@ -101,7 +100,7 @@ class Callers:
                 caller.refused += 1
                 return self._refusal(wait_seconds, is_tool=ctx.method == _CALL)
             tool = tool_of(ctx.method, ctx.params or {})
-            if tool in _COUNTED:
+            if tool in TOOLS:
                 caller.tools[tool] = caller.tools.get(tool, 0) + 1
             caller.calls += 1
             try:
@@ -162,7 +161,12 @@ class Callers:
         caller.allowance -= 1.0
         return 0.0
 
-    def _refusal(self, wait_seconds: float, *, is_tool: bool) -> CallToolResult:
+    def _refusal(self, wait_seconds: float, *, is_tool: bool) -> dict[str, Any]:
+        """A failed call, in the form that handlers' results have for other middleware.
+
+        Raises:
+            MCPError: a resource was asked for; it has no result that could say so.
+        """
         wait = math.ceil(wait_seconds)
         calls = "1 call" if self._per_minute == 1 else f"{self._per_minute:,} calls"
         text = (
@@ -172,9 +176,10 @@ class Callers:
         if not is_tool:
             raise MCPError(code=INTERNAL_ERROR, message=text)
         told = {"kind": "rate_limited", "retryable": True, "retry_after_seconds": float(wait)}
-        return CallToolResult(
+        refusal = CallToolResult(
             content=[TextContent(type="text", text=text)], is_error=True, _meta={ERROR_META: told}
         )
+        return refusal.model_dump(by_alias=True, mode="json", exclude_none=True)
 
 
 def tool_of(method: str, params: Mapping[str, Any]) -> object:
@@ -186,6 +191,4 @@ def tool_of(method: str, params: Mapping[str, Any]) -> object:
 
 
 def _is_error(result: HandlerResult) -> bool:
-    if isinstance(result, CallToolResult):
-        return bool(result.is_error)
-    return isinstance(result, Mapping) and bool(cast(Mapping[str, object], result).get("isError"))
+    return isinstance(result, dict) and result.get("isError") is True

@@ -15,8 +15,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, Field, ValidationError
 
-from mcp_server.access.door import KeysUnavailable
 from mcp_server.access.server_urls import is_safe_url
+from mcp_server.errors import KeysUnavailable
 
 FRESH_SECONDS = 300.0
 """How long keys are used without a look at whether they still stand: a key that the issuer takes

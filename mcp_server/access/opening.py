@@ -24,7 +24,7 @@ class _EitherOf:
         return await self.first.verify_token(token) or await self.second.verify_token(token)
 
 
-def open_door(
+def build_door(
     *,
     http: httpx.AsyncClient,
     token_file: Path | None = None,

@@ -4,24 +4,23 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import platformdirs
 
-from mcp_server.app import ALL_PORTS, build_api_client, open_services
+from mcp_server.app import build_api_client, open_services, page_policy
 from mcp_server.cli.grammar import SETTINGS
 from mcp_server.config import ENV_PREFIX, SECRETS, ServerConfig, default_file
 from mcp_server.doctor import machine, providers, reaching, starting
 from mcp_server.doctor.examination import Check, Part, blocking, examine
 from mcp_server.doctor.findings import Finding, Section
 from mcp_server.doctor.settings import settings
+from mcp_server.loopback import is_loopback
 from mcp_server.search.operators import build_query
 from mcp_server.search.types import SearchResults
 from mcp_server.settings_check import provider_chain, url_of
 from mcp_server.visit.fetching.transport import build_page_client
-from mcp_server.visit.guard import Policy
 
 SPARE_SECONDS = 5.0
 """Over what a provider may take, for opening and closing it."""
@@ -121,11 +120,7 @@ def _is_here(name: str, config: ServerConfig) -> bool:
     """Whether a provider is on this machine."""
     if name == "local":
         return True
-    host = urlsplit(url_of(name, config)).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(urlsplit(url_of(name, config)).hostname or "")
 
 
 async def _ask(config: ServerConfig, name: str) -> SearchResults:
@@ -145,12 +140,7 @@ def _without_search(config: ServerConfig) -> ServerConfig:
 
 def _pages_part(options: argparse.Namespace, config: ServerConfig) -> Part:
     async def look() -> list[Finding]:
-        policy = Policy(
-            allowed_ports=(
-                ALL_PORTS if config.allow_ports == "any" else frozenset(config.allow_ports)
-            ),
-            allow_private=config.allow_private,
-        )
+        policy = page_policy(config)
         async with build_page_client(
             policy, user_agent=config.user_agent, proxy=config.proxy, ca_file=config.ca_file
         ) as http:

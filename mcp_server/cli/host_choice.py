@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mcp_server.cli.parser import UsageError
+from mcp_server.errors import UnusableSettings
 from mcp_server.hosts.catalog import HOSTS, Host, Places, host_named, places_here
 from mcp_server.hosts.changes import Change, is_entered
-from mcp_server.hosts.settings_text import UnusableSettings
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _TOLD = {

@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 
 from mcp_server.cli.host_choice import chosen, list_hosts, make_changes
 from mcp_server.cli.parser import UsageError
-from mcp_server.errors import ConfigError
+from mcp_server.errors import ConfigError, UnusableSettings
 from mcp_server.hosts.catalog import Host
 from mcp_server.hosts.changes import Change, entering
 from mcp_server.hosts.masking import masked
 from mcp_server.hosts.own_program import INSTALLING, is_passing, own_command
 from mcp_server.hosts.servers import LocalServer, RemoteServer, Server
-from mcp_server.hosts.settings_text import UnusableSettings
 
 _KEYS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIALS")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -77,10 +76,12 @@ def _server(host: Host, options: argparse.Namespace) -> Server:
         return _remote(host, options)
     if options.token_env:
         raise UsageError("--token-env goes with --url")
+    if sys.platform == "win32":
+        raise UsageError("the server does not run on Windows itself: run it in WSL, and use --url")
     command, *first = own_command()
     passed, literal = _variables(host, options)
     return LocalServer(
-        command, (*first, "serve", *_flags(options.setting)), environment=literal, passed=passed
+        command, (*first, "serve", *_flags(options.setting)), environment=literal, variables=passed
     )
 
 
@@ -192,8 +193,8 @@ def _notes(changes: Sequence[Change], plans: Sequence[tuple[Host, Path, Server]]
             continue
         if server.secrets:
             told.append(f"{file} holds the value of a key; only you can read it (mode 600)")
-        if server.names:
-            told.append(f"{host.title} takes {', '.join(server.names)} from {host.source}")
+        if server.variables:
+            told.append(f"{host.title} takes {', '.join(server.variables)} from {host.source}")
         if host.name == "claude-code" and not file.name.startswith(".mcp"):
             told.append(
                 "Claude Code writes this file while it runs: if the entry is gone, close it"

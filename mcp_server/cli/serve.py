@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from mcp_server.cli.settings import load_settings
 from mcp_server.config import ServerConfig
+from mcp_server.errors import ConfigError
 from mcp_server.log import FIELDS
 from mcp_server.settings_check import check_settings
 
@@ -29,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.json and options.log_format is None:
         options.log_format = "json"  # stdout is the protocol's: what there is to tell is in the log
+    if sys.platform == "win32":
+        raise ConfigError("the server does not run on Windows itself", hint="run it in WSL")
     config = load_settings(options)
     check_settings(config)
     if config.transport == "http":

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import httpx
 
-from mcp_server.access.door import KeysUnavailable
 from mcp_server.access.issuer_keys import IssuerKeys
 from mcp_server.access.tokens import TokenFile
 from mcp_server.doctor.findings import Finding
+from mcp_server.errors import KeysUnavailable
 from mcp_server.serving.listening import check_exposure, listen
 
 _GUARDS = "--token-file FILE or --oauth-issuer URL, or --host 127.0.0.1"

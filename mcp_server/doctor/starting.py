@@ -18,11 +18,11 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mcp_server.doctor.findings import Finding
 from mcp_server.hosts.own_program import INSTALLING
+from mcp_server.tools import TOOLS
 
 HOST_VARIABLES = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """All that hosts hand on of their own environment."""
 HANDSHAKE_ERA, CURRENT_ERA = "2025-11-25", "2026-07-28"
-NEEDED_TOOLS = ("web_search", "web_visit")
 START_SECONDS = 20.0
 """Longest time to the list of tools; most hosts have given up by then."""
 PATIENCE_SECONDS = 5.0
@@ -214,7 +214,7 @@ def _findings(
         return [Finding(name, "problem", told, by_hand, passed)]
     told = f"{len(record.tools)} tools: {', '.join(record.tools[:8])}"
     told += f"; the greeting took {record.greeting_seconds:.1f} s"
-    missing = [tool for tool in NEEDED_TOOLS if tool not in record.tools]
+    missing = [tool for tool in TOOLS if tool not in record.tools]
     if missing:
         return [Finding(name, "problem", f"{told}; not {' and '.join(missing)}", by_hand, passed)]
     findings = [Finding(name, "ok", told, seconds=passed)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from mcp_server.errors import UnusableSettings
 from mcp_server.hosts.catalog import Host
 from mcp_server.hosts.masking import masked_diff
 from mcp_server.hosts.servers import Server
@@ -15,7 +16,7 @@ from mcp_server.hosts.settings_file import (
     read_settings,
     replace_settings,
 )
-from mcp_server.hosts.settings_text import Entry, UnusableSettings
+from mcp_server.hosts.settings_text import Entry
 
 Result = TypeVar("Result")
 State = Literal["added", "replaced", "same", "differs", "removed", "restored", "absent"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from mcp_server.hosts.settings_text import UnusableSettings
+from mcp_server.errors import UnusableSettings
 
 MAX_DEPTH = 100
 

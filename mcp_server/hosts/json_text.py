@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from mcp_server.errors import UnusableSettings
 from mcp_server.hosts.json_reader import Member, Node, read_json
-from mcp_server.hosts.settings_text import Entry, UnusableSettings, line_end, with_value
+from mcp_server.hosts.settings_text import UNSAFE, Entry, line_end, with_value, without_value
 
 _INDENT = re.compile(r"\n([ \t]{1,16})\S")
 _REST_OF_LINE = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n*]*\*/[ \t]*)?(?=\r?\n)")
@@ -42,7 +43,7 @@ class JsonText:
         if root is None or table is None:
             raise UnusableSettings(f"no entry {name!r}")
         after = without_member(text, table, name)
-        return _checked(after, _cut(root.value, (*path, name)))
+        return _checked(after, without_value(root.value, (*path, name), keeps_empty=True))
 
 
 def _root(text: str, path: Sequence[str] = ()) -> Node | None:
@@ -191,18 +192,9 @@ def _laid_out(value: object, indent: str, unit: str, newline: str) -> str:
     return "{" + newline + f",{newline}".join(members) + newline + indent + "}"
 
 
-def _cut(value: object, path: Sequence[str]) -> object:
-    left = dict(cast(Mapping[str, object], value))
-    if len(path) == 1:
-        del left[path[0]]
-    else:
-        left[path[0]] = _cut(left[path[0]], path[1:])
-    return left
-
-
 def _checked(text: str, means: object) -> str:
     """The text, once it is certain that it means what it should and nothing else."""
     root = _root(text)
     if root is None or root.value != means:
-        raise UnusableSettings("it is written in a way in which it cannot be edited safely")
+        raise UnusableSettings(UNSAFE)
     return text

@@ -12,23 +12,18 @@ class LocalServer:
         command: absolute path; hosts start programs without the user's `PATH`.
         arguments: of the program.
         environment: variables whose values stand in the host's settings.
-        passed: names of variables that the host takes from its own environment.
+        variables: names of those that the host takes from its own environment.
     """
 
     command: str
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    passed: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What the host's settings hold and nobody else should read."""
         return tuple(value for value in self.environment.values() if value)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The variables that the host takes from its own environment."""
-        return self.passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ class RemoteServer:
         return (self.token,) if self.token else ()
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def variables(self) -> tuple[str, ...]:
         """The variables that the host takes from its own environment."""
         return (self.token_variable,) if self.token_variable else ()
 

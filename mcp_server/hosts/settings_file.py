@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.hosts.settings_text import UnusableSettings
+from mcp_server.errors import UnusableSettings
 
 MAX_BYTES = 50_000_000
 """Longest file that is read; Claude Code's, the longest of all, holds some megabytes."""

@@ -3,15 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
-from mcp_server.errors import SeeklingServerError
-
 Value = str | int | bool | Sequence[str] | Mapping[str, str]
 Entry = Mapping[str, Value]
 """The settings of one server, in the words of one host."""
-
-
-class UnusableSettings(SeeklingServerError):
-    """A host's settings file is unreadable or cannot be merged safely. It was not touched."""
 
 
 class SettingsText(Protocol):
@@ -38,6 +32,9 @@ class SettingsText(Protocol):
         ...
 
 
+UNSAFE = "it is written in a way in which it cannot be edited safely"
+
+
 def line_end(text: str) -> str:
     """What ends the lines of a text: that of its first line, or a line feed."""
     first = text.find("\n")
@@ -51,3 +48,14 @@ def with_value(old: object, path: Sequence[str], value: object) -> object:
     table = dict(cast(Mapping[str, object], old))
     table[path[0]] = with_value(table.get(path[0], {}), path[1:], value)
     return table
+
+
+def without_value(old: object, path: Sequence[str], *, keeps_empty: bool) -> object:
+    """Nested tables without one value, which is there; a table that is empty then stays or goes."""
+    left = dict(cast(Mapping[str, object], old))
+    if len(path) > 1:
+        inner = without_value(left[path[0]], path[1:], keeps_empty=keeps_empty)
+        if inner or keeps_empty:
+            return left | {path[0]: inner}
+    del left[path[0]]
+    return left

@@ -69,8 +69,8 @@ def codex(name: str, server: Server, refer: Refer) -> Entry:
         token = {"bearer_token_env_var": server.token_variable} if server.token_variable else {}
         return {"url": server.url, **token}
     told: dict[str, Value] = {"command": server.command, "args": list(server.arguments)}
-    if server.passed:
-        told["env_vars"] = list(server.passed)
+    if server.variables:
+        told["env_vars"] = list(server.variables)
     if server.environment:
         told["env"] = dict(server.environment)
     return told
@@ -97,7 +97,7 @@ def goose(name: str, server: Server, refer: Refer) -> Entry:
         "cmd": server.command,
         "args": list(server.arguments),
         "envs": dict(server.environment),
-        "env_keys": list(server.passed),
+        "env_keys": list(server.variables),
     }
 
 
@@ -109,7 +109,7 @@ def _local(server: LocalServer, refer: Refer) -> dict[str, Value]:
 
 
 def _environment(server: LocalServer, refer: Refer) -> Mapping[str, str]:
-    return {**server.environment, **{name: refer(name) for name in server.passed}}
+    return {**server.environment, **{name: refer(name) for name in server.variables}}
 
 
 def _remote(server: RemoteServer, refer: Refer) -> dict[str, Value]:

@@ -5,7 +5,8 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from mcp_server.hosts.settings_text import Entry, UnusableSettings, Value, line_end, with_value
+from mcp_server.errors import UnusableSettings
+from mcp_server.hosts.settings_text import UNSAFE, Entry, Value, line_end, with_value, without_value
 
 
 class TomlText:
@@ -51,7 +52,7 @@ class TomlText:
             else:
                 waiting.append(line)
         after = "".join(kept + waiting)
-        return _checked(after, _cut(_read(text), whole))
+        return _checked(after, without_value(_read(text), whole, keeps_empty=False))
 
 
 def _read(text: str) -> Mapping[str, object]:
@@ -109,18 +110,6 @@ def _shown(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _cut(value: object, path: Sequence[str]) -> object:
-    """What the text must mean after `drop`; a table that only held the entry is gone with it."""
-    left = dict(cast(Mapping[str, object], value))
-    if len(path) == 1:
-        del left[path[0]]
-    else:
-        left[path[0]] = _cut(left[path[0]], path[1:])
-        if not left[path[0]]:
-            del left[path[0]]
-    return left
-
-
 def _checked(text: str, means: object) -> str:
     """The text, once it is certain that it means what it should and nothing else."""
     try:
@@ -128,5 +117,5 @@ def _checked(text: str, means: object) -> str:
     except ValueError:
         is_meant = False
     if not is_meant:
-        raise UnusableSettings("it is written in a way in which it cannot be edited safely")
+        raise UnusableSettings(UNSAFE)
     return text

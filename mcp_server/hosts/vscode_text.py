@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from mcp_server.errors import UnusableSettings
 from mcp_server.hosts.json_reader import Node, read_json
 from mcp_server.hosts.json_text import JsonText, with_member, without_member
-from mcp_server.hosts.settings_text import Entry, UnusableSettings
+from mcp_server.hosts.settings_text import Entry
 
 INPUTS = "inputs"
 _REFERENCE = re.compile(r"\$\{input:([A-Za-z0-9_]{1,200})\}")

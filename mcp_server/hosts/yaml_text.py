@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mcp_server.hosts.settings_text import Entry, UnusableSettings, Value, line_end
+from mcp_server.errors import UnusableSettings
+from mcp_server.hosts.settings_text import UNSAFE, Entry, Value, line_end
 
 _KEY = re.compile(
     r"( *)(\"[^\"\\]{1,200}\"|'[^']{1,200}'|[^\s\"'#:{}\[\],&*!|>%@`-][^:#]{0,200}):(?=\s|$)"
@@ -61,7 +62,10 @@ class YamlText:
         pad = " " * indent
         new.append(f"{pad}{name}:{newline}")
         new += [f"{pad}{pad}{line}{newline}" for line in _lines(entry)]
-        return "".join(before + new + after)
+        changed = "".join(before + new + after)
+        if self.find(changed, path, name) != self.plain(entry):
+            raise UnusableSettings(UNSAFE)
+        return changed
 
     def drop(self, text: str, path: Sequence[str], name: str) -> str:
         """Take out the lines of the entry; a table that is empty then is written `{}`."""

@@ -34,7 +34,7 @@ _HOST = re.compile(r"(?:\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(?::\d{1,5})?$")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s/,*?#@]{1,260}$")
 
 
-class CallerCheck:
+class OriginCheck:
     """Refuses requests that name a foreign host (421) or come from a foreign page (403).
 
     And those with two lengths (400), by which one request is smuggled in another (RFC 9112, 6.3).
@@ -43,10 +43,11 @@ class CallerCheck:
     under that name; and it can always send simple requests, the answer to which it cannot read.
     Names of loopback are always answered, and so is the very address that a caller connected to:
     no name of somebody else's leads there. Pages of other programs on this machine are foreign.
+    Every answer gets headers by which no cache keeps it and no browser guesses what it is.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Sequence[str], origins: Sequence[str]) -> None:
-        """See `caller_checks`."""
+        """See `origin_checks`."""
         self._app = app
         self._hosts = frozenset(hosts)
         self._origins = frozenset(origins)
@@ -100,7 +101,7 @@ class CallerCheck:
         )
 
 
-def caller_checks(allowed_hosts: Sequence[str], allowed_origins: Sequence[str]) -> list[Middleware]:
+def origin_checks(allowed_hosts: Sequence[str], allowed_origins: Sequence[str]) -> list[Middleware]:
     """What stands before an application that only callers of its own name, and listed pages, use.
 
     Args:
@@ -126,7 +127,7 @@ def caller_checks(allowed_hosts: Sequence[str], allowed_origins: Sequence[str]) 
                 f"allowed_origins: {clean_line(origin, _MAX_SHOWN_CHARS)!r} is not an origin",
                 hint="write each as https://app.example, without a path; there is no wildcard",
             )
-    check = Middleware(CallerCheck, hosts=hosts, origins=origins)
+    check = Middleware(OriginCheck, hosts=hosts, origins=origins)
     if not origins:
         return [check]
     cors = Middleware(

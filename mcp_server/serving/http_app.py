@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import cast
+from functools import partial
 
 from mcp.server import MCPServer
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_server.access.door import Door
 from mcp_server.errors import ConfigError
-from mcp_server.serving.cross_origin import caller_checks
+from mcp_server.serving.cross_origin import origin_checks
 from mcp_server.serving.dropped_calls import CancelDropped
 from mcp_server.serving.http_options import HttpOptions
 from mcp_server.serving.listening import serve_app
@@ -38,10 +38,13 @@ LISTEN_METHOD = "subscriptions/listen"
 SPARE_CONNECTIONS = 256
 """Open connections without a request under way, which clients keep for their next one."""
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 
 def build_http_app(
     server: MCPServer,
     options: HttpOptions,
+    traffic: Traffic,
     *,
     door: Door | None,
     metrics: Callable[[], tuple[bytes, str]] | None = None,
@@ -52,6 +55,7 @@ def build_http_app(
     Args:
         server: what answers. It can be served by one application only.
         options: where, to whom, within which bounds.
+        traffic: lets requests in and ends them.
         door: who comes in; None lets in everybody who reaches us.
         metrics: the measurements as text and its media type, for `/metrics`.
         status: what `/status` tells, JSON values. Both need the same token as MCP.
@@ -65,11 +69,9 @@ def build_http_app(
         raise ConfigError(
             f"http_path {options.path!r} is used for something else", hint="choose another: /mcp"
         )
-    traffic = Traffic(max_calls=options.max_requests, max_streams=options.max_sessions)
     manager = _session_manager(server, options)
-    own = _OwnEndpoints(traffic, options.path, metrics=metrics, status=status)
 
-    def for_callers(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    def for_callers(path: str, endpoint: Endpoint) -> Route:
         guarded = TokenCheck(request_response(endpoint), door) if door else endpoint
         return Route(path, guarded, methods=["GET"])
 
@@ -80,32 +82,32 @@ def build_http_app(
     routes = [
         # Both, since a redirect would be to an address that a proxy in front does not have.
         *(Route(spelling, mcp) for spelling in dict.fromkeys((path or "/", path + "/"))),
-        Route(HEALTH_PATH, own.health, methods=["GET"]),
+        Route(HEALTH_PATH, _health_endpoint(traffic), methods=["GET"]),
     ]
     if metrics is not None:
-        routes.append(for_callers(METRICS_PATH, own.metrics))
+        routes.append(for_callers(METRICS_PATH, _metrics_endpoint(metrics)))
     if status is not None:
-        routes.append(for_callers(STATUS_PATH, own.status))
+        routes.append(for_callers(STATUS_PATH, _status_endpoint(status)))
     if door is not None and door.resource is not None:
         routes += metadata_routes(door.resource, path)
     app = Starlette(
         routes=routes,
-        middleware=caller_checks(options.allowed_hosts, options.allowed_origins),
-        exception_handlers={HTTPException: own.refuse},
+        middleware=origin_checks(options.allowed_hosts, options.allowed_origins),
+        exception_handlers={HTTPException: partial(_refuse, options.path)},
         lifespan=lambda _: manager.run(),
     )
     app.router.redirect_slashes = False
-    app.state.traffic = traffic
     return app
 
 
-async def serve_http(app: Starlette, listener: socket.socket, options: HttpOptions) -> None:
+async def serve_http(
+    app: Starlette, listener: socket.socket, options: HttpOptions, traffic: Traffic
+) -> None:
     """Serve what `build_http_app` gave until SIGINT or SIGTERM.
 
     Then calls may go on for `drain_seconds`, and streams end at once. Returns normally: to stop as
-    asked is no failure.
+    asked is no failure. `options` and `traffic` are those of the application.
     """
-    traffic = cast(Traffic, app.state.traffic)
     await serve_app(
         app,
         listener,
@@ -145,45 +147,39 @@ class _McpEndpoint:
         await self._traffic.admit(self._app, scope, receive, send, is_stream=is_stream)
 
 
-class _OwnEndpoints:
-    """What operators ask for."""
-
-    def __init__(
-        self,
-        traffic: Traffic,
-        path: str,
-        *,
-        metrics: Callable[[], tuple[bytes, str]] | None,
-        status: Callable[[], Mapping[str, object]] | None,
-    ) -> None:
-        self._traffic = traffic
-        self._path = path
-        self._metrics = metrics
-        self._status = status
-
-    async def health(self, _: Request) -> Response:
+def _health_endpoint(traffic: Traffic) -> Endpoint:
+    async def health(_: Request) -> Response:
         # No version and no counts: strangers may ask.
-        if self._traffic.is_draining:
+        if traffic.is_draining:
             return JSONResponse({"status": "stopping"}, 503)
         return JSONResponse({"status": "ok"})
 
-    async def metrics(self, _: Request) -> Response:
-        assert self._metrics is not None
-        text, media_type = self._metrics()
+    return health
+
+
+def _metrics_endpoint(metrics: Callable[[], tuple[bytes, str]]) -> Endpoint:
+    async def measure(_: Request) -> Response:
+        text, media_type = metrics()
         return Response(text, media_type=media_type)
 
-    async def status(self, _: Request) -> Response:
-        assert self._status is not None
-        return JSONResponse(self._status())
+    return measure
 
-    async def refuse(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        told = f"MCP answers at {self._path}" if error.status_code == 404 else error.detail
-        return refusal(error.status_code, told, error.headers)
+
+def _status_endpoint(status: Callable[[], Mapping[str, object]]) -> Endpoint:
+    async def tell(_: Request) -> Response:
+        return JSONResponse(status())
+
+    return tell
+
+
+async def _refuse(path: str, _: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = f"MCP answers at {path}" if error.status_code == 404 else error.detail
+    return refusal(error.status_code, told, error.headers)
 
 
 def _session_manager(server: MCPServer, options: HttpOptions) -> StreamableHTTPSessionManager:
-    """The SDK's handling of both protocols.
+    """The SDK's handling of both protocols; the application that it comes with is not used.
 
     Not with its `json_response`: a client that goes away would no longer cancel its call, and no
     progress would be told.
@@ -194,7 +190,7 @@ def _session_manager(server: MCPServer, options: HttpOptions) -> StreamableHTTPS
         session_idle_timeout=options.session_idle_seconds,
         # `SessionPlaces` keeps the limit; a request that opens no session holds one for a moment.
         max_sessions=options.max_sessions + options.max_requests,
-        # Said, and not left to a default: hosts and origins are checked by `CallerCheck`, which
+        # Said, and not left to a default: hosts and origins are checked by `OriginCheck`, which
         # stands before every route and not before this one alone.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )

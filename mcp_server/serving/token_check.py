@@ -7,7 +7,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_server.access.door import Door, KeysUnavailable
+from mcp_server.access.door import Door
+from mcp_server.errors import KeysUnavailable
 from mcp_server.serving.protected_resource import metadata_url
 from mcp_server.serving.refusals import busy, refusal
 

@@ -6,6 +6,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_server.access.callers import current_caller
+from mcp_server.serving.http_options import HttpOptions
 from mcp_server.serving.refusals import busy
 
 
@@ -50,9 +51,10 @@ class Traffic:
     places, where callers are known.
     """
 
-    def __init__(self, *, max_calls: int, max_streams: int) -> None:
-        self._calls = _Places(max_calls, "requests are under way")
-        self._streams = _Places(max_streams, "streams are open")
+    def __init__(self, options: HttpOptions) -> None:
+        """Make places for `max_requests` calls and `max_sessions` streams."""
+        self._calls = _Places(options.max_requests, "requests are under way")
+        self._streams = _Places(options.max_sessions, "streams are open")
         self._is_draining = False
 
     @property

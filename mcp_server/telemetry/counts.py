@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mcp_server.tools import TOOLS
+
 BUCKETS_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 45.0)
 """Upper bounds; one more bucket has what took longer."""
 OTHER_TOOL = "other"
@@ -37,15 +39,11 @@ class ToolCounts:
 class CallCounts:
     """Counts calls of tools; for one event loop."""
 
-    def __init__(self, tools: Sequence[str] = ("web_search", "web_visit")) -> None:
-        """Start at zero.
-
-        Args:
-            tools: the names that are counted apart; all others together are `OTHER_TOOL`.
-        """
+    def __init__(self) -> None:
+        """Start at zero. Names that are not of our `TOOLS` are counted as `OTHER_TOOL`."""
         self.started_at = time.time()
         """Seconds since the epoch."""
-        self._tools = {name: _Tool() for name in (*tools, OTHER_TOOL)}
+        self._tools = {name: _Tool() for name in (*TOOLS, OTHER_TOOL)}
 
     def known(self, tool: object) -> str:
         """The name under which calls of a tool are counted."""

@@ -32,9 +32,9 @@ class MetricSources:
     providers: "Callable[[], Sequence[ProviderState]]" = tuple
     """From `SearchService.state`; nothing while the services are not open."""
     gauges: Callable[[], Mapping[str, float]] = dict
-    """Further numbers that go up and down, by name and without labels: `sessions`."""
+    """Further numbers that go up and down, by name and without labels: `http_streams`."""
     totals: Callable[[], Mapping[str, float]] = dict
-    """Further numbers that only go up: `page_cache_hits`."""
+    """Further numbers that only go up: `pages_from_cache`."""
     called: Callable[[], Mapping[str, int]] = dict
     """How many calls of each caller were let through."""
     refused: Callable[[], Mapping[str, int]] = dict

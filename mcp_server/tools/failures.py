@@ -7,15 +7,6 @@ from mcp.types import CallToolResult, TextContent
 from mcp_server.errors import SeeklingServerError
 from mcp_server.tools import render
 from mcp_server.tools.result_meta import ERROR_META, failure_meta
-from mcp_server.tools.sizes import clipped
-
-MAX_FAILURE_BYTES = 2_000
-"""Of one failure."""
-
-
-def failure_text(error: SeeklingServerError) -> str:
-    """What failed and what to do next, in one line of bounded length."""
-    return clipped(render.failure_text(error), MAX_FAILURE_BYTES)
 
 
 def failed(
@@ -27,11 +18,11 @@ def failed(
 
     Args:
         error: what failed.
-        text: what the model is told; by default `failure_text`.
+        text: what the model is told; by default `render.failure_text`.
         meta: more for programs.
     """
     return CallToolResult(
-        content=[TextContent(type="text", text=text or failure_text(error))],
+        content=[TextContent(type="text", text=text or render.failure_text(error))],
         is_error=True,
         _meta={ERROR_META: failure_meta(error), **(meta or {})},
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mcp_server.errors import NoProviderAnswered, SeeklingServerError
 from mcp_server.search.types import ProviderReport, SearchHit, SearchResults
-from mcp_server.tools.sizes import clipped
+from mcp_server.sizes import clipped, size_bytes
 from mcp_server.visit.types import Page
 
 if TYPE_CHECKING:  # what reads pages is imported with the first one
@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # what reads pages is imported with the first one
 MAX_LINKS = 100
 MAX_HEADER_BYTES = 4_000
 """Of what is told about a page before its text."""
+MAX_FAILURE_BYTES = 2_000
+"""Of one failure."""
 _MARKS_BYTES = 400
 """More than the marks around a piece and the sentence after it take."""
 _LONG_WAIT_SECONDS = 120.0
@@ -83,8 +85,6 @@ def page_text(
         max_bytes: of all this, as UTF-8; what else than the piece is too long for it is cut. The
             piece itself has to be within `piece_bytes`.
     """
-    from mcp_server.visit.reading.budget import size_bytes
-
     header = harmless("\n".join(_header(page, excerpt)))
     if max_bytes is not None:
         header = clipped(header, header_bytes(max_bytes))
@@ -150,8 +150,6 @@ def _header(page: Page, excerpt: "Excerpt") -> list[str]:
 
 
 def _links_text(page: Page, excerpt: "Excerpt", max_bytes: int | None) -> str:
-    from mcp_server.visit.reading.budget import size_bytes
-
     here = [
         link
         for link in page.links
@@ -174,15 +172,19 @@ def _links_text(page: Page, excerpt: "Excerpt", max_bytes: int | None) -> str:
 
 
 def failure_text(error: SeeklingServerError) -> str:
-    """What failed, what to do instead, whether the same call can help later; all in one line."""
+    """What failed, what to do instead, whether the same call can help later.
+
+    One line of at most `MAX_FAILURE_BYTES`.
+    """
     if isinstance(error, NoProviderAnswered):
-        return _search_failure_text(error)
+        return clipped(_search_failure_text(error), MAX_FAILURE_BYTES)
     parts = [error.hint or ("try again later" if error.retryable else "try another result")]
     if not error.retryable:
         parts.append("do not repeat the same call")
     sentences = [" ".join(str(error).split())]
     sentences += (f"{part[:1].upper()}{part[1:]}" for part in parts)
-    return ". ".join(sentence.rstrip(".") for sentence in sentences) + "."
+    text = ". ".join(sentence.rstrip(".") for sentence in sentences) + "."
+    return clipped(text, MAX_FAILURE_BYTES)
 
 
 def _search_failure_text(error: NoProviderAnswered) -> str:

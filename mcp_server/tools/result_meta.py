@@ -29,6 +29,8 @@ ERRORS_META = "seekling/errors"
 """Key of a list of the same with the `url`: the pages that failed of several in one call."""
 SEARCH_META = "seekling/search"
 """Key of what a search found."""
+PAGES_META = "seekling/pages"
+"""Key of the pages that were read."""
 
 ErrorKind = Literal[
     "rate_limited",

@@ -18,6 +18,7 @@ from mcp_server.search.types import (
     SearchResults,
 )
 from mcp_server.services import ServiceSource
+from mcp_server.sizes import size_bytes
 from mcp_server.tools import render
 from mcp_server.tools.arguments import whole_number
 from mcp_server.tools.attended import CallBounds, attend
@@ -193,8 +194,6 @@ def _result(shown: SearchResults, *, is_structured: bool) -> CallToolResult:
 
 def _seen_bytes(result: CallToolResult) -> int:
     """What a model can get to see of a result: its text, its structured content, or both."""
-    from mcp_server.visit.reading.budget import size_bytes
-
     texts = [block.text for block in result.content if isinstance(block, TextContent)]
     if result.structured_content is not None:
         texts.append(

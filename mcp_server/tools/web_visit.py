@@ -11,7 +11,9 @@ from pydantic import AliasChoices, BeforeValidator, Field
 
 from mcp_server.clean import clean_line
 from mcp_server.errors import BadQuery, SeeklingServerError, TookTooLong
+from mcp_server.resources.recent_pages import RecentPages
 from mcp_server.services import ServiceSource
+from mcp_server.sizes import clipped
 from mcp_server.tools import render
 from mcp_server.tools.arguments import (
     one_or_several,
@@ -21,10 +23,8 @@ from mcp_server.tools.arguments import (
 )
 from mcp_server.tools.attended import CallBounds, attend
 from mcp_server.tools.definition import define_tool
-from mcp_server.tools.failures import failed, failure_text
-from mcp_server.tools.recent_pages import RecentPages
-from mcp_server.tools.result_meta import ERRORS_META, failures_meta
-from mcp_server.tools.sizes import clipped
+from mcp_server.tools.failures import failed
+from mcp_server.tools.result_meta import ERRORS_META, PAGES_META, failures_meta
 from mcp_server.visit.types import DEFAULT_MAX_CHARS, MAX_MAX_CHARS, Page
 from mcp_server.visit.urls import repair_url, split_urls
 
@@ -41,8 +41,6 @@ DESCRIPTION = (
     "Read web pages, PDFs and other documents as text. With `query`, only the passages that answer"
     " it. A long page comes in parts: the answer says which `start` gives the next."
 )
-PAGES_META = "seekling/pages"
-"""Key of the result's `_meta` that tells programs which pages were read; models do not see it."""
 
 Outcome = tuple[Page, "Excerpt"] | SeeklingServerError
 """Of one page."""
@@ -207,7 +205,7 @@ def _result(
     for url, outcome in zip(urls, outcomes, strict=True):
         if isinstance(outcome, SeeklingServerError):
             shown = clean_line(url, _MAX_SHOWN_URL_CHARS)
-            block = f"URL: {shown}\nError: {failure_text(outcome)}"
+            block = f"URL: {shown}\nError: {render.failure_text(outcome)}"
             blocks.append(clipped(block, max_bytes))
         else:
             page, excerpt = outcome

@@ -1,15 +1,12 @@
 """The bridge to MCP servers at a URL: tokens, refusals, restarts, certificates, proxies."""
 
 import logging
-import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
-import uvicorn
-from anyio.abc import SocketAttribute
 from mcp.client import ClientRequestContext
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
@@ -210,33 +207,13 @@ async def test_a_certificate_of_ones_own_authority_is_accepted_once_it_is_named(
     with anyio.fail_after(30):
         async with (
             echo_app() as app,
-            serving_tls(app, authority.server_context("localhost")) as address,
+            serving(app, tls=authority.server_context("localhost")) as address,
         ):
             with pytest.raises(ToolServerError, match="not one that this machine trusts") as caught:
                 await ask(f"{address}/mcp")
             assert "SSL_CERT_FILE" in caught.value.hint
             monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
             assert (await ask(f"{address}/mcp")).text == "hello"
-
-
-@asynccontextmanager
-async def serving_tls(app: ASGIApp, context: ssl.SSLContext) -> AsyncGenerator[str]:
-    """The same as `serving`, encrypted."""
-    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
-    config.load()
-    config.ssl = context
-    server = uvicorn.Server(config)
-    async with (
-        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
-        anyio.create_task_group() as tasks,
-    ):
-        raw = listener.extra(SocketAttribute.raw_socket)
-        port = listener.extra(SocketAttribute.local_port)
-        tasks.start_soon(server._serve, [raw])  # pyright: ignore[reportPrivateUsage]
-        try:
-            yield f"https://localhost:{port}"
-        finally:
-            server.should_exit = True
 
 
 class Colour(BaseModel):

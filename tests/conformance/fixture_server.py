@@ -19,6 +19,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp_server.serving.http_app import build_http_app, serve_http
 from mcp_server.serving.http_options import HttpOptions
 from mcp_server.serving.listening import listen, url_of
+from mcp_server.serving.traffic import Traffic
 from tests.conformance.event_memory import EventMemory
 from tests.conformance.fixtures import register_fixtures
 from tests.support.tools_server import tools_server
@@ -68,13 +69,14 @@ async def serve(folder: Path) -> None:
         register_fixtures(server)
         await missing.learn(server)
         server.middleware.append(missing)
-        app = build_http_app(server, options, door=None)
+        traffic = Traffic(options)
+        app = build_http_app(server, options, traffic, door=None)
         # What ships keeps no events: both of its tools can be asked again.
         server.session_manager.event_store = EventMemory()
         server.session_manager.retry_interval = RETRY_MILLISECONDS
         listener = listen("127.0.0.1", 0)
         _tell({"url": url_of(listener, options.path)})
-        await serve_http(app, listener, options)
+        await serve_http(app, listener, options, traffic)
 
 
 def _tell(line: Mapping[str, str]) -> None:

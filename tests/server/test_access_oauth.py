@@ -26,7 +26,7 @@ from pydantic import AnyUrl
 
 from mcp_server.access import jwt_tokens
 from mcp_server.access.callers import Callers
-from mcp_server.access.opening import open_door
+from mcp_server.access.opening import build_door
 from mcp_server.errors import ConfigError
 from mcp_server.services import ServiceSource
 from tests.support.authorization_server import (
@@ -35,7 +35,8 @@ from tests.support.authorization_server import (
     SigningKey,
     authorization_server,
 )
-from tests.support.guarded_server import Era, NoServices, connected, guarded_server
+from tests.support.guarded_server import Era, connected, guarded_server, oauth_door
+from tests.support.tools_server import NoServices
 
 STATIC = "script-0123456789abcdef"
 CALL = {
@@ -123,13 +124,7 @@ async def world(
         url = await stack.enter_async_context(
             guarded_server(
                 folder,
-                lambda url: open_door(
-                    http=http,
-                    issuer=issuer.issuer,
-                    scopes=[SCOPE],
-                    public_url=url,
-                    token_file=tokens,
-                ),
+                oauth_door(issuer, http, tokens=tokens),
                 middleware=[callers.middleware()] if callers else [],
                 source=source,
             )
@@ -297,8 +292,8 @@ PUBLIC = "https://search.corp.example/mcp"
 )
 def test_settings_that_cannot_be_meant_open_no_door(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        open_door(http=httpx.AsyncClient(), **settings)  # pyright: ignore[reportArgumentType]
+        build_door(http=httpx.AsyncClient(), **settings)  # pyright: ignore[reportArgumentType]
 
 
 def test_without_settings_there_is_no_door() -> None:
-    assert open_door(http=httpx.AsyncClient(), public_url=PUBLIC) is None
+    assert build_door(http=httpx.AsyncClient(), public_url=PUBLIC) is None

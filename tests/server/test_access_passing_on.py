@@ -9,10 +9,9 @@ import httpx
 import pytest
 
 from mcp_server.access.callers import Callers
-from mcp_server.access.opening import open_door
-from tests.support.authorization_server import SCOPE, authorization_server
+from tests.support.authorization_server import authorization_server
 from tests.support.fake_web import FakeWeb, in_turn, reply, serve
-from tests.support.guarded_server import Era, connected, guarded_server
+from tests.support.guarded_server import Era, connected, guarded_server, oauth_door
 
 STATIC = "canary-0123456789abcdef"
 PAGE = "<html><title>Brindlewick</title><body><p>The lighthouse was built in 1871.</p></html>"
@@ -47,13 +46,7 @@ async def test_a_token_reaches_no_provider_no_page_no_log_and_no_result(
         url = await stack.enter_async_context(
             guarded_server(
                 tmp_path,
-                lambda url: open_door(
-                    http=http,
-                    issuer=issuer.issuer,
-                    scopes=[SCOPE],
-                    public_url=url,
-                    token_file=tokens,
-                ),
+                oauth_door(issuer, http, tokens=tokens),
                 middleware=[callers.middleware()],
                 providers=("searxng",),
                 searxng_url=provider.url("/"),

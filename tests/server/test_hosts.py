@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.errors import UnusableSettings
 from mcp_server.hosts.catalog import HOSTS, Host, host_named, places_here
 from mcp_server.hosts.changes import entering, is_entered, leaving
 from mcp_server.hosts.masking import masked
 from mcp_server.hosts.own_program import is_passing, own_command
 from mcp_server.hosts.servers import LocalServer, RemoteServer
-from mcp_server.hosts.settings_text import UnusableSettings
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PLAIN = LocalServer("/absolute/path/to/seekling-mcp", ("serve",))
-LOCAL = LocalServer("/opt/seekling-mcp", ("serve", "--providers=brave"), passed=("BRAVE_API_KEY",))
+LOCAL = LocalServer(
+    "/opt/seekling-mcp", ("serve", "--providers=brave"), variables=("BRAVE_API_KEY",)
+)
 REMOTE = RemoteServer("https://search.example/mcp", token_variable="SEEKLING_TOKEN")
 SUFFIXES = {"JsonText": "json", "VsCodeText": "json", "TomlText": "toml", "YamlText": "yaml"}
 TITLES = [host.name for host in HOSTS]

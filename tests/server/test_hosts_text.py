@@ -7,9 +7,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_server.errors import UnusableSettings
 from mcp_server.hosts.json_reader import MAX_DEPTH, read_json
 from mcp_server.hosts.json_text import JsonText
-from mcp_server.hosts.settings_text import Entry, UnusableSettings
+from mcp_server.hosts.settings_text import Entry
 from mcp_server.hosts.toml_text import TomlText
 from mcp_server.hosts.yaml_text import YamlText
 

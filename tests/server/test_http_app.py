@@ -19,6 +19,7 @@ from mcp_server.errors import ConfigError
 from mcp_server.serving.http_app import build_http_app
 from mcp_server.serving.http_options import HttpOptions
 from mcp_server.serving.request_bodies import WholeBody
+from mcp_server.serving.traffic import Traffic
 from tests.support.http_server import (
     ACCEPT,
     Bench,
@@ -293,8 +294,9 @@ async def test_metrics_and_status_are_served_where_they_are_given() -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/metrics/", "/.well-known/oauth-protected-resource"])
 def test_a_path_that_is_used_for_something_else_is_refused(path: str) -> None:
+    options = HttpOptions(path=path)
     with pytest.raises(ConfigError, match="used for something else"):
-        build_http_app(Bench().server(), HttpOptions(path=path), door=None)
+        build_http_app(Bench().server(), options, Traffic(options), door=None)
 
 
 async def test_the_root_can_be_where_mcp_answers() -> None:

@@ -12,11 +12,12 @@ from mcp.server.auth.provider import AccessToken
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import TextContent
 
-from mcp_server.access.door import Door, KeysUnavailable, ProtectedResource
-from mcp_server.errors import ConfigError
-from mcp_server.serving.cross_origin import caller_checks
+from mcp_server.access.door import Door, ProtectedResource
+from mcp_server.errors import ConfigError, KeysUnavailable
+from mcp_server.serving.cross_origin import origin_checks
 from mcp_server.serving.http_app import build_http_app
 from mcp_server.serving.http_options import HttpOptions
+from mcp_server.serving.traffic import Traffic
 from tests.support.http_server import (
     ACCEPT,
     Bench,
@@ -86,14 +87,15 @@ async def test_the_server_answers_to_its_own_names_only(host: str, is_ours: bool
 
 
 async def health(headers: dict[str, str], **options: Any) -> httpx.Response:
-    app = build_http_app(Bench().server(), HttpOptions(**options), door=None)
+    chosen = HttpOptions(**options)
+    app = build_http_app(Bench().server(), chosen, Traffic(chosen), door=None)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         return await http.get("/health", headers=headers)
 
 
 async def test_the_address_that_was_dialled_is_a_name_of_the_server() -> None:
-    app = build_http_app(Bench().server(), HttpOptions(), door=None)
+    app = build_http_app(Bench().server(), HttpOptions(), Traffic(HttpOptions()), door=None)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://10.0.0.1:8848") as http:
         assert (await http.get("/health")).status_code == 200
@@ -163,7 +165,7 @@ def test_entries_that_could_not_match_are_refused(
     hosts: tuple[str, ...], origins: tuple[str, ...], told: str
 ) -> None:
     with pytest.raises(ConfigError, match=told):
-        caller_checks(hosts, origins)
+        origin_checks(hosts, origins)
 
 
 @pytest.mark.parametrize("modern", [True, False])

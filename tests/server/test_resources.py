@@ -9,8 +9,8 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, TextResourceContents
 
+from mcp_server.resources.recent_pages import MAX_RECENT_PAGES
 from mcp_server.server import STATUS_URI, Face, build_server
-from mcp_server.tools.recent_pages import MAX_RECENT_PAGES
 from tests.support.fake_web import reply, serve, silent
 from tests.support.tools_server import NoServices, tools_server, visiting_server
 

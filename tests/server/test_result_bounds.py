@@ -13,9 +13,9 @@ from mcp.types import CallToolResult, TextContent
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import ProviderReport, SearchHit, SearchResults
 from mcp_server.server import Face
-from mcp_server.tools.sizes import BYTES_PER_TOKEN, clipped
+from mcp_server.sizes import BYTES_PER_TOKEN, clipped, size_bytes
 from mcp_server.tools.web_search import OUTPUT_SCHEMA, answer, structured
-from mcp_server.visit.reading.budget import chars_within_bytes, estimate_tokens, size_bytes
+from mcp_server.visit.reading.budget import chars_within_bytes, estimate_tokens
 from tests.server.test_search_service import Stub, broken
 from tests.support.fake_web import Script, reply, serve
 from tests.support.tools_server import visiting_server

@@ -16,6 +16,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, Implementation, TextContent
 from starlette.requests import Request
 
+from mcp_server.access.callers import Callers
 from mcp_server.access.door import Door
 from mcp_server.app import open_services
 from mcp_server.config import ServerConfig
@@ -102,6 +103,20 @@ async def test_a_call_is_counted_and_logged_by_how_it_ended(
         assert facts["text_bytes"] == {"ok": 6, "protocol": 0}[end]
     assert QUERY not in json.dumps(facts)
     assert outcomes(counts) == {outcome: 1}
+
+
+async def test_a_call_over_the_rate_of_its_caller_counts_as_such_and_not_as_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counts = CallCounts()
+    server, _ = server_with(counts)
+    server.middleware.append(Callers(1).middleware())
+    caplog.set_level(logging.INFO)
+    async with Client(server) as client:
+        for _ in range(3):
+            await client.call_tool("web_search", {"query": QUERY})
+    assert outcomes(counts) == {"ok": 1, "rate_limited": 2}
+    assert [facts["outcome"] for facts in facts_of(caplog)] == ["ok", *["rate_limited"] * 2]
 
 
 async def test_a_call_that_is_given_up_counts_as_cancelled(
@@ -224,11 +239,11 @@ async def test_over_http_the_callers_token_and_id_are_known_and_measured(
 
 
 def test_calls_are_counted_by_how_long_they_took() -> None:
-    counts = CallCounts(("t",))
+    counts = CallCounts()
     for seconds in (0.0, 0.01, 0.011, 45.0, 46.0):
-        counts.begin("t")
-        counts.end("t", "ok", seconds)
-    tool, _ = counts.snapshot()
+        counts.begin("web_search")
+        counts.end("web_search", "ok", seconds)
+    tool = counts.snapshot()[0]
     assert tool.buckets[:2] == (2, 1)
     assert tool.buckets[-2:] == (1, 1)
     assert len(tool.buckets) == len(BUCKETS_SECONDS) + 1

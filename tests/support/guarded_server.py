@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import httpx2  # noqa: TID251 - the SDK's client takes no other
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -12,23 +13,19 @@ from mcp.server.context import ServerMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_server.access.door import Door
+from mcp_server.access.opening import build_door
 from mcp_server.app import open_services
 from mcp_server.config import ServerConfig
 from mcp_server.server import build_server
-from mcp_server.services import Ready, Services, ServiceSource
+from mcp_server.services import Ready, ServiceSource
 from mcp_server.serving.http_app import build_http_app
 from mcp_server.serving.http_options import HttpOptions
+from mcp_server.serving.traffic import Traffic
+from tests.support.authorization_server import SCOPE, AuthorizationServer
 from tests.support.serving import serving
 from tests.support.tools_server import build_small_index
 
 Era = Literal["legacy", "2026-07-28"]
-
-
-class NoServices:
-    """For callers that never come as far as to call a tool."""
-
-    async def services(self) -> Services:
-        raise AssertionError("a tool was called")
 
 
 class _Later:
@@ -68,7 +65,8 @@ async def guarded_server(
             config = ServerConfig.model_validate(values)
             source = Ready(await stack.enter_async_context(open_services(config)))
         server = build_server(source, middleware=middleware)
-        app = build_http_app(server, HttpOptions(sessions=sessions), door=door(url))
+        options = HttpOptions(sessions=sessions)
+        app = build_http_app(server, options, Traffic(options), door=door(url))
         async with app.router.lifespan_context(app):
             later.app = app
             yield url
@@ -85,3 +83,16 @@ async def connected(
         Client(streamable_http_client(url, http_client=http), mode=era) as client,
     ):
         yield client
+
+
+def oauth_door(
+    issuer: AuthorizationServer, http: httpx.AsyncClient, *, tokens: Path | None = None
+) -> Callable[[str], Door | None]:
+    """What makes the door of a server that trusts an issuer, and a file of tokens, by its URL."""
+
+    def door(url: str) -> Door | None:
+        return build_door(
+            http=http, issuer=issuer.issuer, scopes=[SCOPE], public_url=url, token_file=tokens
+        )
+
+    return door

@@ -57,11 +57,12 @@ async def http_serving(
 ) -> AsyncGenerator[Served]:
     """Serve on a free port; at the end nothing is waited for."""
     chosen = HttpOptions(**options)
-    app = build_http_app(server, chosen, door=door, metrics=metrics, status=status)
+    traffic = Traffic(chosen)
+    app = build_http_app(server, chosen, traffic, door=door, metrics=metrics, status=status)
     with listen("127.0.0.1", 0) as listener:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve_http, app, listener, chosen)
-            yield Served(url_of(listener), url_of(listener, chosen.path), app.state.traffic)
+            tasks.start_soon(serve_http, app, listener, chosen, traffic)
+            yield Served(url_of(listener), url_of(listener, chosen.path), traffic)
             tasks.cancel_scope.cancel()
 
 
@@ -170,14 +171,14 @@ async def open_session(http: httpx.AsyncClient, path: str = "/mcp") -> dict[str,
 async def main() -> None:
     """Serve the bench; calls may go on for a minute after a signal."""
     options = HttpOptions(drain_seconds=60)
-    bench = Bench()
+    bench, traffic = Bench(), Traffic(options)
     app = build_http_app(
-        bench.server(), options, door=None, status=lambda: {"started": bench.started}
+        bench.server(), options, traffic, door=None, status=lambda: {"started": bench.started}
     )
     with listen("127.0.0.1", 0) as listener:
         sys.stdout.write(url_of(listener) + "\n")
         sys.stdout.flush()
-        await serve_http(app, listener, options)
+        await serve_http(app, listener, options, traffic)
 
 
 if __name__ == "__main__":

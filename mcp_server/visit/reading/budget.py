@@ -45,11 +45,6 @@ def chars_within(text: str, start: int, max_tokens: float) -> int:
     return max(end - start, min(1, len(text) - start))
 
 
-def size_bytes(text: str) -> int:
-    """The length of a text as UTF-8."""
-    return len(text.encode("utf-8", "surrogatepass"))
-
-
 def chars_within_bytes(text: str, start: int, max_bytes: int) -> int:
     """How many characters from `start` take at most `max_bytes` as UTF-8; at least 1 if any."""
     piece = text[start : start + max_bytes].encode("utf-8", "surrogatepass")

@@ -20,11 +20,11 @@ from functools import cache
 from operator import add, gt
 from typing import Protocol, cast
 
+from mcp_server.sizes import size_bytes
 from mcp_server.visit.reading.budget import (
     chars_within,
     chars_within_bytes,
     estimate_tokens,
-    size_bytes,
 )
 from mcp_server.visit.reading.parts import cut
 from mcp_server.visit.reading.sections import Section, find_sections

@@ -6,11 +6,10 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import Resource, ResourceTemplate
 
 from mcp_server.errors import SeeklingServerError, TookTooLong
+from mcp_server.resources.recent_pages import PAGE_MEDIA_TYPE, PAGE_SCHEME, RecentPages
 from mcp_server.services import ServiceSource
 from mcp_server.tools import render
 from mcp_server.tools.attended import CallBounds
-from mcp_server.tools.failures import failure_text
-from mcp_server.tools.recent_pages import PAGE_MEDIA_TYPE, PAGE_SCHEME, RecentPages
 from mcp_server.tools.result_meta import ErrorKind, error_kind
 from mcp_server.visit.types import MAX_MAX_CHARS
 
@@ -65,10 +64,10 @@ class PageResources:
                 page, excerpt = await visits.read(uri.removeprefix(PAGE_SCHEME), wanted)
         except TimeoutError:
             late = TookTooLong("the page was not there", self._bounds.seconds)
-            raise ResourceError(failure_text(late)) from None
+            raise ResourceError(render.failure_text(late)) from None
         except SeeklingServerError as exc:
             kind = ResourceNotFoundError if error_kind(exc) in _NO_SUCH_PAGE else ResourceError
-            raise kind(failure_text(exc)) from exc
+            raise kind(render.failure_text(exc)) from exc
         if self._pages is not None:
             self._pages.add([page])
         text = render.page_text(page, excerpt, with_links=False, max_bytes=max_bytes)
