@@ -71,10 +71,13 @@ async def serve_http(server, port) -> None:
     from mcp_server.serving.http_app import build_http_app, serve_http
     from mcp_server.serving.http_options import HttpOptions
     from mcp_server.serving.listening import listen
+    from mcp_server.serving.traffic import Traffic
 
-    app = build_http_app(server, HttpOptions(), door=None, metrics=None)
+    options = HttpOptions()
+    traffic = Traffic(options)
+    app = build_http_app(server, options, traffic, door=None)
     with listen("127.0.0.1", port) as listener:
-        await serve_http(app, listener, HttpOptions())
+        await serve_http(app, listener, options, traffic)
 
 async def serve_stdio(server, once_listed) -> None:
     from mcp_server.serving.host import meet_host
