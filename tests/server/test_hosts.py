@@ -244,3 +244,11 @@ def test_a_backup_holds_what_a_diff_takes_away(tmp_path: Path) -> None:
         change.before.text.splitlines(), change.after.text.splitlines(), lineterm="", n=2
     )
     assert lines[2:] == list(told)[2:]
+
+
+@pytest.mark.parametrize(
+    "sample", sorted((CONFIGS / "hosts").iterdir()), ids=lambda path: path.name
+)
+def test_the_first_page_shows_the_sample_of_a_host(sample: Path) -> None:
+    readme = (CONFIGS.parent / "README.md").read_text(encoding="utf-8")
+    assert sample.read_text(encoding="utf-8") in readme
