@@ -70,9 +70,5 @@ def ensure_embedded_index() -> Path:
             return directory
     except CorpusError:
         pass  # missing or damaged: built below
-    try:
-        build_embedded_index(directory)
-    except CorpusError as exc:
-        hint = f"make {directory.parent} writable, or set XDG_CACHE_HOME to a folder that is"
-        raise CorpusError(str(exc), hint=hint) from exc
+    build_embedded_index(directory)
     return directory

@@ -145,5 +145,5 @@ def cannot_write(directory: Path, reason: str) -> CorpusError:
     """The error of an index that cannot be written."""
     return CorpusError(
         f"cannot write the index at {str(directory)!r}: {reason}",
-        hint="an index that was there is untouched; free some space or name another --out",
+        hint="an index that was there is untouched; make room, or choose a writable folder",
     )
