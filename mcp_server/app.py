@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httpx
 from httpcore import AsyncNetworkBackend
@@ -17,7 +17,6 @@ from mcp_server.search.asking import Policies
 from mcp_server.search.cache import ReplyCache
 from mcp_server.search.domains import mirrors_among
 from mcp_server.search.providers import PROVIDERS, ProviderMaterials
-from mcp_server.search.providers._encyclopedia import Encyclopedia
 from mcp_server.search.rate_limit import RateLimits, read_rates
 from mcp_server.search.service import SearchService
 from mcp_server.search.types import SearchProvider
@@ -50,8 +49,6 @@ CLUSTER_SECONDS = 120.0
 """Longest wait for one reply of a search cluster that is being filled."""
 SEARCH_CACHE_BYTES = 300_000_000
 """Bound of the file of search replies and usage counts."""
-_WITH_PAGES = ("index_server", "retriever", "opensearch", "anserini")
-"""Providers whose hits only they can show whole."""
 ROBOTS_LIMITS = FetchLimits(deadline_seconds=10, max_wire_bytes=5_000_000, max_body_bytes=5_000_000)
 
 
@@ -74,8 +71,8 @@ async def open_services(config: ServerConfig) -> AsyncGenerator[Services]:
     async with build_api_client(config) as api, AsyncExitStack() as stack:
         providers = _build_providers(config, _materials(config, api, open_index))
         sources: list[PageSource] = [open_index()] if config.index else []
-        sources += (each for each in providers if isinstance(each, Encyclopedia))
-        sources += (cast(PageSource, each) for each in providers if each.name in _WITH_PAGES)
+        # Hits of these only they can show whole.
+        sources += (each for each in providers if isinstance(each, PageSource))
         yield Services(
             search=_search_service(config, providers, stack),
             visit=await _open_visits(

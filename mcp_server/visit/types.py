@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 DEFAULT_MAX_CHARS = 10_000
 """Characters of one part of a page; what the reference model was trained with."""
@@ -71,6 +71,7 @@ class Resource:
     """All headers of the final answer, names in lower case."""
 
 
+@runtime_checkable
 class PageSource(Protocol):
     """Pages that are at hand without network, such as the local index."""
 

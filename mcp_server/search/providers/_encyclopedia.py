@@ -9,12 +9,12 @@ import anyio
 import anyio.to_thread
 
 from mcp_server.errors import CorpusError, ProviderFailed
+from mcp_server.search.providers.local import OPERATORS, Local
 from mcp_server.search.types import Operator, ProviderReply, SearchQuery
 from mcp_server.visit.types import Page
 
 if TYPE_CHECKING:  # the search engine takes 8 MB
     from mcp_server.corpus.index import LocalIndex
-    from mcp_server.search.providers.local import Local
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +26,9 @@ class Encyclopedia:
     open_index: "Callable[[], LocalIndex]"
     """Called in a thread; raises CorpusError where the index is damaged."""
     name: str = "local"
-    operators: frozenset[Operator] = frozenset({"site", "exclude", "dates", "page"})
+    operators: frozenset[Operator] = OPERATORS
     _opening: anyio.Lock = field(default_factory=anyio.Lock)
-    _opened: "Local | None" = None
+    _opened: Local | None = None
 
     async def search(self, query: SearchQuery) -> ProviderReply:
         """The index's hits.
@@ -51,13 +51,11 @@ class Encyclopedia:
             return None
         return await local.index.page(url)
 
-    async def _local(self) -> "Local":
+    async def _local(self) -> Local:
         if self._opened is None:
             async with self._opening:
                 self._opened = self._opened or await anyio.to_thread.run_sync(self._open)
         return self._opened
 
-    def _open(self) -> "Local":
-        from mcp_server.search.providers.local import Local
-
+    def _open(self) -> Local:
         return Local(self.open_index())
