@@ -140,7 +140,6 @@ class _Watched:
             transport=config.transport,
             protocol_versions=tuple(reversed(SUPPORTED_PROTOCOL_VERSIONS)),
             providers=provider_chain(config),
-            is_shared=config.transport == "http",
             settings={
                 "search_mode": config.search_mode,
                 "search_seconds": config.search_seconds,

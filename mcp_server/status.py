@@ -22,12 +22,17 @@ class StatusFacts:
     """Newest first."""
     providers: Sequence[str]
     """The chain, in the order asked."""
-    is_shared: bool
-    """Whether several callers use it: then none learns what the others do, nor about the machine.
-    Numbers over all callers are for the operator, at `/metrics`."""
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     """Settings that matter to a caller, JSON values: no secrets, and paths only where one host
     uses the server."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several callers use it: then none learns what the others do, nor of the machine.
+
+        Numbers over all callers are for the operator, at `/metrics`.
+        """
+        return self.transport == "http"
 
 
 def server_status(

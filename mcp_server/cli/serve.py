@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from mcp_server.cli.settings import load_settings
 from mcp_server.config import ServerConfig
@@ -35,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
     config = load_settings(options)
     check_settings(config)
     if config.transport == "http":
-        return _serve_over_http(config, _tell_program if options.json else _tell_person(config))
+        announce = _tell_program if options.json else partial(_tell_person, config)
+        return _serve_over_http(config, announce)
     return _serve_over_stdio(config)
 
 
@@ -67,12 +69,9 @@ def _tell_program(url: str) -> None:
     print(json.dumps({"url": url}), flush=True)
 
 
-def _tell_person(config: ServerConfig) -> Callable[[str], None]:
-    def tell(url: str) -> None:
-        if config.log_format == "json":  # whoever collects such lines can read no other
-            logger.info("serving", extra={FIELDS: {"url": url}})
-        else:
-            public = f", for callers: {config.public_url}" if config.public_url else ""
-            print(f"MCP over streamable HTTP at {url}{public}", file=sys.stderr, flush=True)
-
-    return tell
+def _tell_person(config: ServerConfig, url: str) -> None:
+    if config.log_format == "json":  # whoever collects such lines can read no other
+        logger.info("serving", extra={FIELDS: {"url": url}})
+        return
+    public = f", for callers: {config.public_url}" if config.public_url else ""
+    print(f"MCP over streamable HTTP at {url}{public}", file=sys.stderr, flush=True)

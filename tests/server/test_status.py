@@ -28,7 +28,6 @@ def facts(*, is_shared: bool) -> StatusFacts:
         transport="http" if is_shared else "stdio",
         protocol_versions=("2026-07-28", "2025-11-25"),
         providers=("brave", "local"),
-        is_shared=is_shared,
         settings={"search_mode": "fallback"},
     )
 
