@@ -102,7 +102,8 @@ def marked_processes(folder: Path) -> list[int]:
     return [pid for pid in pids if mark in read_proc(pid, "environ")]
 
 
-FILLED = """<!doctype html><title>Shell</title>
+# With an icon of its own: Chromium asks for one at some moment, then with the page's own cookie.
+FILLED = """<!doctype html><title>Shell</title><link rel=icon href="data:,">
 <noscript>Please enable JavaScript.</noscript><div id=app></div><img src=/image.png>
 <script type="application/ld+json">{"author": "A </b> C"}</script>
 <script>
