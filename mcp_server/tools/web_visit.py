@@ -235,4 +235,5 @@ def _meta(page: Page, excerpt: "Excerpt") -> dict[str, object]:
         "start": excerpt.start,
         "end": excerpt.end,
         "total_chars": len(page.text),
+        "cached": page.is_cached,
     }

@@ -194,7 +194,7 @@ class VisitService:
         cached = await cache.get(key)
         if cached is not None and cache.is_fresh(cached):
             self._kept_pages += 1
-            return replace(cached.page, url=url)
+            return replace(cached.page, url=url, is_cached=True)
         self._asked_sites += 1
         read = await self._by_reader(url, target)
         if read is not None:

@@ -55,6 +55,8 @@ class Page:
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
     """One line each on what the reader should know: other versions, pages left out."""
+    is_cached: bool = False
+    """Whether it was kept from a visit before, and the site was not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,8 @@ async def test_reading_a_page_again_does_not_fetch_it_again() -> None:
     async with visiting(routes, clock=clock) as (service, web):
         first = await service.page(web.url("/"))
         clock.seconds += 299
-        assert (await service.page(web.url("/#part"))).text == first.text
+        again = await service.page(web.url("/#part"))
+        assert (again.text, first.is_cached, again.is_cached) == (first.text, False, True)
         assert (await service.page(web.url("/a"))).text == first.text
         assert web.paths == ["/", "/a"]
         clock.seconds += 2

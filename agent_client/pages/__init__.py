@@ -1,0 +1,1 @@
+"""What our HTML pages have in common: how one is put together, and the scripts of a timeline."""
