@@ -49,9 +49,9 @@ def test_there_are_enough_questions_over_several_hops() -> None:
 def test_each_page_on_the_path_leads_to_the_next_and_only_the_last_has_the_answer(
     row: dict[str, Any],
 ) -> None:
-    *bridges, last = row["path"]
+    *bridges, last = row["gold_pages"]
     assert is_right(text_of(last), golds(row))
-    for page, following in zip(bridges, row["path"][1:], strict=True):
+    for page, following in zip(bridges, row["gold_pages"][1:], strict=True):
         assert not is_right(text_of(page), golds(row)), f"{page} gives the answer away"
         assert title_of(following).lower() in text_of(page).lower()
 
@@ -60,7 +60,7 @@ def oracle(row: dict[str, Any]) -> list[Reply]:
     """A model that does what a good searcher would: look up each page by name, open it, answer."""
     turns = [
         Reply(tool_calls=[(name, arguments)])
-        for page in row["path"]
+        for page in row["gold_pages"]
         for name, arguments in (
             ("web_search", {"query": title_of(page), "num_results": 3}),
             ("web_visit", {"url": BASE_URL + page}),
@@ -93,7 +93,7 @@ def check(row: dict[str, Any], outcome: Outcome) -> None:
     """The pages of the path were found, visited in order, and the last one is cited."""
     assert outcome.stop_reason == "answered", row["id"]
     assert outcome.short_answer == row["answer"]
-    path = [BASE_URL + page for page in row["path"]]
+    path = [BASE_URL + page for page in row["gold_pages"]]
     assert {page.url for page in outcome.pages} == set(path)
     cited = [source.url for source in outcome.sources if source.is_cited]
     assert cited == path[-1:], row["id"]

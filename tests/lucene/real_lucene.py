@@ -117,7 +117,7 @@ async def test_pages_on_the_way_to_the_answer_are_found_first(server: Server) ->
     questions = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
     firsts = [(await ask(server.url, question["question"]))[0] for question in questions]
     right = sum(
-        hit.url.removeprefix(BASE_URL) in question["path"]
+        hit.url.removeprefix(BASE_URL) in question["gold_pages"]
         for hit, question in zip(firsts, questions, strict=True)
     )
     tell(f"{right} of {len(questions)} questions have a page of their path first")
