@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray conformance test-clients test-bundle test-hosts test-random mcpb lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray conformance test-clients test-bundle test-pages test-hosts test-random release-check docs pictures mcpb lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,17 @@ test-bundle: setup-dev ## start the bundle as a host would, on a machine that ne
 	@$(PIP) install --quiet uv
 	@$(BIN)/python -m pytest -s tests/hosts/real_bundle.py
 
+# Apart, because it needs an installed Chromium and npm's axe-core: a minute and a half.
+test-pages: setup-dev index ## look at our pages in a real browser: what they show, keys, accessibility
+	@$(BIN)/python -m pytest tests/pages
+
+# Apart, because it installs four times what is released: a minute and a half.
+release-check: setup-dev ## build what would be released, install it as users do, list its licences
+	@$(PIP) install --quiet uv
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-release
+	@$(BIN)/uv pip install --quiet --python .venv-release/bin/python --require-hashes -r tests/release/requirements.txt
+	@$(BIN)/python -m pytest -s tests/release/real_release.py
+
 # Apart, because the hosts take 1.1 GB.
 test-hosts: setup-dev ## enter the server into real hosts and let them start it
 	@$(BIN)/python -m pytest -s tests/hosts/real_hosts.py
@@ -107,6 +118,13 @@ test-hosts: setup-dev ## enter the server into real hosts and let them start it
 # Apart, because what it finds depends on chance and it takes minutes.
 test-random: setup-dev ## look for counterexamples to the property tests with new random inputs
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --hypothesis-profile random $$(grep -rl '^@given' tests)
+
+docs: setup-dev ## write the generated parts of docs/ anew
+	@$(BIN)/python -m tests.docs.generate
+
+# Apart, because the embedded model works for them, and because pictures have to be looked at.
+pictures: setup-dev model index ## draw the pictures of the documents from real runs; a quarter of an hour
+	@$(BIN)/python -m tests.pictures.make
 
 mcpb: setup-dev ## pack the bundle for Claude Desktop and the registry's server.json into dist/
 	@$(PIP) install --quiet uv
@@ -138,5 +156,5 @@ lock: setup-dev ## resolve the dependencies again
 	  --no-emit-index-url --no-header --quiet --output-file configs/deploy/build-requirements.lock
 
 clean: ## remove what was installed and made here; keeps the downloaded model
-	rm -rf $(VENV) .venv-sglang .venv-inspect .venv-clients .venv-hosts .venv-conformance \
+	rm -rf $(VENV) .venv-sglang .venv-inspect .venv-clients .venv-hosts .venv-conformance .venv-release \
 	  conformance-report .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
