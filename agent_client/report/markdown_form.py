@@ -13,14 +13,20 @@ from agent_client.report.document import Report, ReportSource, Statement
 
 MAX_TEXT_CHARS = 4_000
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~$])")
-_LINE_START = re.compile(r"^(?:([#+=-])|(\d{1,9})([.)])(?=\s|$))")
+# What cannot mean anything stays as it is: `a * b`, `snake_case`, `AT&T`, `x > y`, `-5 degrees`.
+_SPECIAL = re.compile(
+    r"([\\`\[\]<|~$]|(?<!\s)\*|\*(?!\s)|(?<![^\W_])_|_(?![^\W_])|(?<!\S)#(?=#{0,100}$))"
+)
+_ENTITY = re.compile(r"&(?=#?\w{1,40};)")
+_LINE_START = re.compile(
+    r"^(?:(#)(?=#{0,5}(?:\s|$))|([>=])|([*+-])(?=\s|$|[\s-]{2,}$)|(\d{1,9})([.)])(?=\s|$))"
+)
 _AUTOLINK = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp)(:)|\b(www)(\.)")
 
 
 def to_markdown(report: Report) -> str:
     """The whole report; ends with a newline."""
-    blocks = [f"# {plain(report.topic)}"]
+    blocks = [f"# {plain(report.topic) or wording.UNTITLED}"]
     if report.abstract:
         blocks.append(_paragraph(report.abstract))
     for section in report.sections:
@@ -28,7 +34,7 @@ def to_markdown(report: Report) -> str:
         if section.is_quoted:
             blocks.append(f"*{wording.QUOTED_NOTE}*")
         blocks.append(_paragraph(section.statements))
-    blocks += ["## Sources", "\n".join(_source(source) for source in report.sources)]
+    blocks += ["## Sources", "\n".join(map(_source, report.sources)) or wording.NO_SOURCE]
     blocks += ["## Verification", plain(wording.summary(report)), "\n".join(_table(report))]
     blocks.append("## How this report was made")
     blocks.append(
@@ -40,13 +46,14 @@ def to_markdown(report: Report) -> str:
 
 def plain(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    line = _SPECIAL.sub(r"\\\1", terminal_line(text, MAX_TEXT_CHARS)).replace("&", "&amp;")
+    line = _SPECIAL.sub(r"\\\1", terminal_line(text, MAX_TEXT_CHARS))
+    line = _ENTITY.sub("&amp;", line)
     line = _AUTOLINK.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], line)
     return _LINE_START.sub(_escaped_start, line)
 
 
 def _escaped_start(found: re.Match[str]) -> str:
-    return f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}"
+    return f"{found[4]}\\{found[5]}" if found[4] else f"\\{found[0]}"
 
 
 def _paragraph(statements: Iterable[Statement]) -> str:
@@ -61,7 +68,7 @@ def _sentence(statement: Statement) -> str:
 
 
 def _source(source: ReportSource) -> str:
-    title = plain(source.title) or "(no title)"
+    title = plain(source.title) or wording.UNTITLED
     return f'{source.number}. <a id="source-{source.number}"></a>{_link(title, source.url)}'
 
 
@@ -93,5 +100,4 @@ def _questions(report: Report) -> Iterator[str]:
     yield "Questions that were researched:"
     yield ""
     for question in report.method.questions:
-        ended = "" if question.stop_reason == "answered" else f" ({question.stop_reason})"
-        yield f"- {plain(question.text + ended.replace('_', ' '))}"
+        yield f"- {plain(wording.question_line(question))}"

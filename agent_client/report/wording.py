@@ -1,10 +1,12 @@
 """The words that every form of a report has in common."""
 
-from agent_client.report.document import Report, Statement, Verdict
+from agent_client.report.document import Question, Report, Statement, Verdict
 
 RESULTS: dict[Verdict, str] = {"found": "found", "partly": "partly", "not_found": "not found"}
 """What the verification table says."""
 QUOTED_NOTE = "This section quotes its sources: what was written for it did not pass the check."
+NO_SOURCE = "No page is cited."
+UNTITLED = "(no title)"
 
 
 def mark(statement: Statement) -> str:
@@ -20,6 +22,20 @@ def mark(statement: Statement) -> str:
         common &= set(citation.missing)
     listed = ", ".join(word for word in statement.citations[0].missing if word in common)
     return "only partly in the source" + (f"; not there: {listed}" if listed else "")
+
+
+def byline(report: Report) -> str:
+    """When it was made and how far its sentences are supported, in one line."""
+    supported = sum(statement.verdict == "found" for statement in report.statements)
+    total = _count(len(report.statements), "sentence")
+    return f"{report.method.made_at} UTC · {supported:,} of {total} found in the sources"
+
+
+def question_line(question: Question) -> str:
+    """A question that was researched, and why its research ended early if it did."""
+    if question.stop_reason == "answered":
+        return question.text
+    return f"{question.text} ({question.stop_reason.replace('_', ' ')})"
 
 
 def summary(report: Report) -> str:

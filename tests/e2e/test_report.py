@@ -26,6 +26,18 @@ SMALL = ("--perspectives", "1", "--questions", "1", "--sections", "1", "--sectio
 FACT = "The lighthouse was designed by Mara Voss in 1871."
 
 
+PRINTS = """#!/bin/sh
+for word; do
+  case $word in
+    --print-to-pdf=*) pdf=${word#*=} ;;
+    file://*) page=${word#file://} ;;
+  esac
+done
+{ echo %PDF-1.4; cat "$page"; } > "$pdf"
+"""
+"""Stands for the browser."""
+
+
 @dataclass
 class Researcher:
     """Reads two pages for every question, and writes one true sentence."""
@@ -149,12 +161,55 @@ async def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path: 
     assert steps_kept(tmp_path) == []
 
 
+@pytest.mark.usefixtures("shared_tools")
+async def test_an_earlier_report_takes_other_forms_without_research(tmp_path: Path) -> None:
+    html = tmp_path / "report.html"
+    earlier, again = tmp_path / "report.json", tmp_path / "again.html"
+    first = await report("-o", str(html), "--max-turns", "3", "--json")
+    earlier.write_text(first.out, encoding="utf-8")
+    browser = tmp_path / "browser"
+    browser.write_text(PRINTS)
+    browser.chmod(0o755)
+    done = await seekling(
+        "report", "--from", str(earlier), "-o", str(again), "--pdf", "--browser", str(browser)
+    )
+    assert (first.code, done.code, done.out) == (3, 0, "")
+    assert done.err.splitlines() == [f"written: {again}", f"written: {tmp_path / 'again.pdf'}"]
+    assert again.read_bytes() == html.read_bytes()
+    assert (tmp_path / "again.pdf").read_bytes() == b"%PDF-1.4\n" + html.read_bytes()
+
+
+@pytest.mark.usefixtures("shared_tools")
+async def test_a_browser_that_fails_costs_no_other_form_and_no_finished_step(
+    tmp_path: Path,
+) -> None:
+    outputs = [part for name in ("report.pdf", "report.md") for part in ("-o", tmp_path / name)]
+    done = await report(*map(str, outputs), "--browser", "false")
+    assert done.code == 1
+    assert "has printed no PDF" in done.err.splitlines()[-1]
+    assert files_in(tmp_path) == ["report.md"]
+    assert len(steps_kept(tmp_path)) == 1
+
+
+async def test_what_is_no_earlier_report_is_told(tmp_path: Path) -> None:
+    (tmp_path / "report.md").write_text("# A report\n")
+    for name, says in (("report.md", "no report: Invalid JSON"), ("nix", "cannot be read")):
+        done = await seekling("report", "--from", str(tmp_path / name), "--json")
+        assert done.code == 1
+        assert says in done.err
+        assert says in json.loads(done.out)["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (("-o", "report.pdf"), "the form is not known; end the name in .md or .html"),
+        (("-o", "report.odt"), "the form is not known; end the name in .md, .html or .pdf"),
         (("-o", "/no/such/folder/report.md"), "cannot be written"),
         (("-o", "-", "--json"), "both --json and the report"),
+        (("-o", "-", "--pdf"), "--pdf puts a PDF beside a file; name it: -o report.pdf"),
+        (("-o", "report.pdf", "--browser", "nowhere"), "the browser 'nowhere' is not a program"),
+        (("-o", "report.md", "--browser", "sh"), "--browser prints a PDF, and none is asked for"),
+        (("--from", "report.json"), "has a topic or comes --from an earlier one, not both"),
         (("--sections", "0"), "'sections': 0 is not in 1 to 20"),
         (("--concurrency", "many"), "invalid int value"),
     ],

@@ -7,7 +7,9 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from markdown_it import MarkdownIt
 
+from agent_client.clean import terminal_line
 from agent_client.report.document import (
     Citation,
     Method,
@@ -87,6 +89,17 @@ class Tags(HTMLParser):
         return {value for name, value in self.attributes if name in ("href", "src", "action")}
 
 
+class Reading:
+    """Markdown as a reader of a dialect understands it."""
+
+    def __init__(self, text: str, dialect: str) -> None:
+        tokens = MarkdownIt(dialect, {"linkify": False}).parse(text)
+        inline = [child for token in tokens for child in token.children or []]
+        self.shape = [(token.type, [c.type for c in token.children or []]) for token in tokens]
+        self.title = "".join(child.content for child in tokens[1].children or [])
+        self.targets = {c.attrs["href"] for c in inline if c.type == "link_open"}
+
+
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -132,6 +145,20 @@ def test_hostile_words_stay_words_in_markdown(words: str) -> None:
     assert "\x1b" not in text
 
 
+@pytest.mark.parametrize("words", HOSTILE)
+@pytest.mark.parametrize("dialect", ["commonmark", "gfm-like"])
+def test_a_markdown_reader_sees_the_same_structure_and_the_words_themselves(
+    words: str, dialect: str
+) -> None:
+    calm, hostile = (
+        Reading(to_markdown(report()), dialect),
+        Reading(to_markdown(report(words)), dialect),
+    )
+    assert hostile.shape == calm.shape
+    assert hostile.title == terminal_line(words, 1_000)
+    assert hostile.targets == {"#source-1", "https://dams.example/"}
+
+
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
@@ -139,9 +166,16 @@ def test_hostile_words_stay_words_in_markdown(words: str) -> None:
         ("1. item", "1\\. item"),
         ("100.0%", "100.0%"),
         ("- item", "\\- item"),
-        ("a & b < c", "a &amp; b \\< c"),
+        ("a & b < c", "a & b \\< c"),
+        ("AT&T &copy;", "AT&T &amp;copy;"),
+        ("-5 degrees", "-5 degrees"),
+        ("snake_case and _it_", "snake_case and \\_it\\_"),
+        ("#tag", "#tag"),
+        ("C #", "C \\#"),
+        ("x > y", "x > y"),
         ("a|b", "a\\|b"),
-        ("well-known: 3 * 4", "well-known: 3 \\* 4"),
+        ("well-known: 3 * 4", "well-known: 3 * 4"),
+        ("3*4*5", "3\\*4\\*5"),
         ("two\nlines", "two lines"),
     ],
 )
@@ -183,10 +217,24 @@ def test_html_allows_its_own_style_and_nothing_else() -> None:
 def test_a_citation_shows_the_passage_that_was_found() -> None:
     text = to_html(report("Vell Dam is high."))
     assert (
-        '<a class="cite found" href="#source-1">[1]'
-        '<span class="tip" role="tooltip" dir="auto"><b>found</b> Vell Dam is high.</span></a>'
+        '<a class="cite" interestfor="tip-1" aria-describedby="tip-1" href="#source-1">[1]</a>'
+        '<span class="tip" id="tip-1" role="tooltip" popover="hint" dir="ltr" lang="en">'
+        '<b>✓&nbsp;found</b> in <cite dir="auto" lang="">Vell Dam is high.</cite>'
+        ' <q dir="auto" lang="">Vell Dam is high.</q></span>'
     ) in text
     assert '<li id="source-1"' in text
+
+
+def test_each_citation_of_a_page_has_a_tip_of_its_own() -> None:
+    ids = [value for name, value in Tags(to_html(report())).attributes if name == "id"]
+    assert ids == ["tip-1", "tip-2", "source-1"]
+
+
+def test_our_words_are_english_and_the_language_of_others_is_not_guessed() -> None:
+    text = to_html(report("Staudamm"))
+    assert '<html lang="en">' in text
+    assert '<h1 dir="auto" lang="">Staudamm</h1>' in text
+    assert '<em class="mark partly" lang="en">only partly in the source' in text
 
 
 def test_markdown_has_all_parts_in_order() -> None:
