@@ -8,7 +8,7 @@ compressed data, which the browser neither parses nor runs; the scripts put it i
 import base64
 import gzip
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -17,6 +17,9 @@ from importlib.resources import files
 INDEX_ID = "index"
 """Id of the block that a page's scripts find when they start."""
 DATA_TYPE = "application/gzip+base64"
+SHARED_STYLES = ("theme.css", "timeline.css")
+SHARED_SCRIPTS = ("dom.js", "markup.js", "passages.js", "timeline.js", "answer.js")
+"""Of all pages that show a timeline, in the order in which they build on each other."""
 _COMPRESSION_LEVEL = 6
 
 
@@ -55,13 +58,37 @@ class DataBlock:
     json: bytes
 
 
-def asset(package: str, name: str) -> str:
-    """The text of a file that belongs to one of our packages."""
-    return _asset(package, name)
+def page_of(
+    package: str, *, title: str, styles: Sequence[str], scripts: Sequence[str], connects: bool
+) -> Page:
+    """A page that shows timelines: `page/page.html` of a package, with what such pages share.
+
+    Args:
+        package: its name.
+        title: of the page; plain text.
+        styles: its own style sheets in `page/`, behind the shared ones.
+        scripts: its own scripts in `page/`, likewise; the last one starts the page.
+        connects: whether it may talk to the server that it came from.
+    """
+
+    def own(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(asset(package, f"page/{name}") for name in names)
+
+    def shared(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(asset("agent_client.pages", name) for name in names)
+
+    return Page(
+        title=title,
+        body=asset(package, "page/page.html"),
+        styles=shared(SHARED_STYLES) + own(styles),
+        scripts=shared(SHARED_SCRIPTS) + own(scripts),
+        connects=connects,
+    )
 
 
 @cache
-def _asset(package: str, name: str) -> str:
+def asset(package: str, name: str) -> str:
+    """The text of a file that belongs to one of our packages."""
     return (files(package) / name).read_text(encoding="utf-8")
 
 

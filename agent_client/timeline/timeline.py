@@ -25,6 +25,7 @@ from agent_client.events import (
     ToolStarted,
     TurnStarted,
 )
+from agent_client.search_hits import read_hits
 from agent_client.timeline.steps import AnyStep, Call, Hit, Mark, PagePart, Search, Turn, Visit
 from agent_client.tool_meta import ERROR_META, SEARCH_META
 
@@ -32,13 +33,6 @@ MAX_TEXT_CHARS = 200_000
 """Of one text; what is longer is cut and says so."""
 MAX_HITS = 100
 
-_HIT = re.compile(
-    r"^Index: \d{1,6}\nURL: (?P<url>\S{1,4000})(?:\nTitle: (?P<title>[^\n]{0,2000}))?"
-    r"(?:\nPublished: (?P<published>[^\n]{0,100}))?"
-    r"(?:\nPreview: (?P<preview>(?:(?!\n\n(?:Index: \d|\[))[\s\S]){0,8000}))?",
-    re.MULTILINE,
-)
-_NOTE = re.compile(r"^\[((?:note|search providers): [^\n]{1,4000})\]$", re.MULTILINE)
 _TITLE = re.compile(r"^Title: ([^\n]{1,2000})$", re.MULTILINE)
 _TOTAL = re.compile(r"^Length: ([\d,]{1,15}) characters", re.MULTILINE)
 _SEARCH_NAME = re.compile(r"search", re.IGNORECASE)
@@ -187,20 +181,16 @@ def _started(call: ToolCall) -> Call:
 def _found(step: Search, result: ToolResult) -> Search:
     told = result.meta.get(SEARCH_META)
     is_cached = isinstance(told, Mapping) and cast(Mapping[str, object], told).get("cached") is True
+    found = read_hits(result.text)
     hits = tuple(
-        Hit(
-            url=found["url"],
-            title=found["title"] or "",
-            published=found["published"] or "",
-            preview=(found["preview"] or "").strip(),
-        )
-        for found, _ in zip(_HIT.finditer(result.text), range(MAX_HITS), strict=False)
+        Hit(url=hit.url, title=hit.title, published=hit.published, preview=hit.preview)
+        for hit in found.hits[:MAX_HITS]
     )
     return msgspec.structs.replace(
         step,
         hits=hits,
         is_cached=is_cached,
-        notes=tuple(note[1] for note in _NOTE.finditer(result.text)) if hits else (),
+        notes=found.notes if hits else (),
         text="" if hits else _cut(result.text),
     )
 

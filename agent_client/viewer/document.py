@@ -152,7 +152,8 @@ class ViewIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     comparison: ComparisonIndex | None = None
     session: SessionIndex | None = None
     shard_rows: int = 0
-    """Episodes per embedded block of data; 0 where the page asks a server for each."""
+    """Episodes per embedded block of data, the block with the id `data-RUN-NUMBER`, both from 0 (of
+    a session the run is 0); 0 where the page asks a server for each."""
     is_live: bool = False
     """Whether a server tells of changes at `changes`."""
     version: int = VERSION

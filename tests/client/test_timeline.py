@@ -36,8 +36,6 @@ Title: A
 Published: 2024-05-01
 Preview: First.
 
-Still the first.
-
 Index: 1
 URL: https://b.example/
 Title: B
@@ -104,7 +102,7 @@ def test_hits_are_read_with_all_that_is_told_of_them() -> None:
             url="https://a.example/",
             title="A",
             published="2024-05-01",
-            preview="First.\n\nStill the first.",
+            preview="First.",
         ),
         Hit(url="https://b.example/", title="B", preview="Second."),
     )

@@ -211,7 +211,7 @@ def _breakdown(run: StoredRun, episodes: Sequence[Judged], field: str) -> Breakd
         )
     groups: dict[str, list[Judged]] = {}
     for episode in episodes:
-        value = _value_text(episode.question.fields.get(field))
+        value = value_text(episode.question.fields.get(field))
         groups.setdefault(value, []).append(episode)
     return Breakdown(
         field=field,
@@ -222,7 +222,7 @@ def _breakdown(run: StoredRun, episodes: Sequence[Judged], field: str) -> Breakd
     )
 
 
-def _value_text(value: object) -> str:
+def value_text(value: object) -> str:
     """A JSON value as people read it: texts and numbers as they are, the rest as JSON."""
     match value:
         case None:
