@@ -1,0 +1,1 @@
+"""The agent in a browser: conversations whose runs are watched live (`seekling web`)."""
