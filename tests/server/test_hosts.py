@@ -249,6 +249,6 @@ def test_a_backup_holds_what_a_diff_takes_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "sample", sorted((CONFIGS / "hosts").iterdir()), ids=lambda path: path.name
 )
-def test_the_first_page_shows_the_sample_of_a_host(sample: Path) -> None:
-    readme = (CONFIGS.parent / "README.md").read_text(encoding="utf-8")
-    assert sample.read_text(encoding="utf-8") in readme
+def test_the_page_on_hosts_shows_the_sample_of_each(sample: Path) -> None:
+    page = CONFIGS.parent / "docs" / "reference" / "mcp-hosts.md"
+    assert sample.read_text(encoding="utf-8") in page.read_text(encoding="utf-8")
