@@ -9,14 +9,14 @@ async with Agent.open(model="http://127.0.0.1:30000/v1") as agent:
 ```
 """
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent_client.agent.agent import Agent
     from agent_client.agent.outcome import Outcome, Source, StopReason
 
-__version__ = version("seekling")
+    __version__: str
+
 __all__ = ["Agent", "Outcome", "Source", "StopReason", "__version__"]
 
 _EXPORTS = {
@@ -29,6 +29,10 @@ _EXPORTS = {
 
 def __getattr__(name: str) -> object:
     """Import the public names at first use, so that `seekling --help` stays fast."""
+    if name == "__version__":
+        from importlib.metadata import version  # itself a third of what all of `--help` takes
+
+        return version("seekling")
     if name in _EXPORTS:
         from importlib import import_module
 

@@ -7,8 +7,10 @@ an underscore (`SEEKLING_LIMITS_TURNS`). Secrets come from the environment only.
 
 import difflib
 import os
+import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -44,9 +46,11 @@ class PricesConfig(Section):
     """What the model costs, in US dollars for a million tokens; 0 is free."""
 
     prompt: Annotated[float, Field(ge=0)] = 0.0
+    """Tokens of prompts."""
     cached_prompt: Annotated[float, Field(ge=0)] | None = None
     """Tokens from the prefix cache; unset, they cost the same."""
     completion: Annotated[float, Field(ge=0)] = 0.0
+    """Tokens that the model writes."""
 
 
 class JudgeConfig(Section):
@@ -55,12 +59,14 @@ class JudgeConfig(Section):
     model: str = ""
     """Its endpoint, as `model` of the settings themselves."""
     model_name: str = ""
+    """Which model to ask for there; empty: the first that it lists."""
 
 
 class EngineConfig(Section):
     """The embedded CPU engine."""
 
     context_tokens: Annotated[int, Field(ge=1_024, le=131_072)] = 8_192
+    """How many tokens prompt and reply may have together."""
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     """0 chooses by the machine's cores and load."""
 
@@ -70,8 +76,9 @@ class ClientConfig(Section):
 
     model: str = ""
     """URL of an OpenAI-compatible endpoint, or several that serve the same model with commas
-    between; name of a model that one on the usual local ports serves, name of an embedded model
-    (`embedded` is the default one), or a .gguf file. Empty: whatever answers on the usual local
+    between; `sglang`, `vllm`, `lmstudio`, `ollama` or `llama.cpp` for what answers on the usual
+    local port of that server; name of a model that one of these serves, or of an embedded model
+    (`embedded` is the default one); or a .gguf file. Empty: whatever answers on the usual local
     ports, else the embedded model."""
     model_name: str = ""
     """Which model to ask for at that URL; empty: the first that it lists."""
@@ -132,13 +139,43 @@ def default_file() -> Path:
     return platformdirs.user_config_path("seekling") / FILE_NAME
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the value of a setting comes from."""
+
+    kind: Literal["default", "file", "environment", "flag"]
+    name: str = ""
+    """The file's path, the variable, or the key as it was given in the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Resolved settings, and where they come from."""
+
+    config: ClientConfig
+    origins: Mapping[str, Origin]
+    """By key; every one of `known_keys()`."""
+    file: Path
+    """The settings file, which need not exist."""
+
+
 def load(
     *,
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
 ) -> ClientConfig:
-    """Resolve the settings.
+    """Resolve the settings; see `resolve`."""
+    return resolve(file=file, environ=environ, flags=flags).config
+
+
+def resolve(
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Settings:
+    """Resolve the settings, and tell where each comes from.
 
     Args:
         file: a TOML file; without it `SEEKLING_CONFIG` or the default file, if it exists.
@@ -150,27 +187,73 @@ def load(
             cannot be read, or a secret stands in the file.
     """
     environ = os.environ if environ is None else environ
-    named = file or (Path(given) if (given := environ.get(f"{ENV_PREFIX}CONFIG")) else None)
-    path = named or default_file()
-    in_file = _from_file(path, required=named is not None)
-    in_environment = _from_environment(environ)
+    path, is_named = file_in_use(file, environ)
+    in_file = values_in(path, required=is_named)
+    in_environment, variables = _from_environment(environ)
     in_call = _from_flags(flags or {})
+    origins = {key: Origin("default") for key in known_keys()}
+    origins |= {key: Origin("file", str(path)) for key in in_file}
+    origins |= {key: Origin("environment", name) for key, name in variables.items()}
+    origins |= {key: Origin("flag", key) for key in in_call}
+    config = validated(in_file | in_environment | in_call, origins)
+    return Settings(config, origins, path)
+
+
+def file_in_use(
+    file: Path | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Path, bool]:
+    """The settings file, and whether somebody named it: then it has to exist.
+
+    Args:
+        file: as named in the call.
+        environ: the environment, `os.environ` by default.
+    """
+    given = (os.environ if environ is None else environ).get(f"{ENV_PREFIX}CONFIG")
+    named = file or (Path(given) if given else None)
+    return named or default_file(), named is not None
+
+
+def validated(values: Mapping[str, object], origins: Mapping[str, Origin]) -> ClientConfig:
+    """The settings with these values, and defaults for all others.
+
+    Args:
+        values: by key.
+        origins: where each stands, for the error; of one that is missing nothing is said.
+
+    Raises:
+        ConfigError: a value is malformed.
+    """
     try:
-        return ClientConfig.model_validate(_nested(in_file | in_environment | in_call))
+        return ClientConfig.model_validate(_nested(values))
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "settings"
         given = "" if key in SECRETS else f" {first['input']!r}"
-        origin = ""
-        if key not in in_call:
-            origin = "in the environment" if key in in_environment else f"in {str(path)!r}"
-        raise ConfigError(
-            f"setting {key!r}:{given}: {first['msg'].lower()}",
-            hint=origin and f"it stands {origin}",
-        ) from exc
+        hint = repair = ""
+        match origins.get(key, Origin("flag")):
+            case Origin("file", name):
+                hint, repair = f"it stands in {name!r}", _unsetting(key, Path(name))
+            case Origin("environment", name):
+                hint, repair = f"it stands in the environment variable {name}", f"unset {name}"
+            case _:
+                pass
+        message = f"setting {key!r}:{given}: {first['msg'].lower()}"
+        raise ConfigError(message, hint=hint, repair=repair) from exc
 
 
-def _from_file(path: Path, *, required: bool) -> dict[str, object]:
+def _unsetting(key: str, path: Path) -> str:
+    """The command that takes a key out of a settings file."""
+    where = "" if path == default_file() else f" --config {shlex.quote(str(path))}"
+    return f"seekling config unset {shlex.quote(key)}{where}"
+
+
+def values_in(path: Path, *, required: bool) -> dict[str, object]:
+    """The settings of a file by their key, not validated; none where there is no file.
+
+    Raises:
+        ConfigError: it cannot be read, is missing and `required`, or has an unknown key or a secret
+            in it.
+    """
     where = f"settings file {str(path)!r}"
     try:
         tables = cast(dict[str, object], tomllib.loads(path.read_text(encoding="utf-8")))
@@ -178,43 +261,48 @@ def _from_file(path: Path, *, required: bool) -> dict[str, object]:
         if required:
             raise ConfigError(f"{where} does not exist") from None
         return {}
-    except (OSError, ValueError) as exc:  # ValueError: TOML syntax, or not UTF-8
+    except (OSError, ValueError, RecursionError) as exc:  # ValueError: TOML syntax, or not UTF-8
         raise ConfigError(f"{where}: {exc}") from exc
     values = _flat(tables)
     for key in values:
-        _check_key(key, where)
+        repair = _unsetting(key, path)
+        check_key(key, where, repair=repair)
         if key in SECRETS:
             raise ConfigError(
                 f"{where}: {key!r} is a secret",
                 hint=f"put it into the environment variable {SECRETS[key][0]}",
+                repair=repair,
             )
     return values
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
-    by_name = {ENV_PREFIX + key.upper().replace(".", "_"): key for key in known_keys()}
+def variable_of(key: str) -> str:
+    """The environment variable that sets a key; of a secret the first one."""
+    return SECRETS[key][0] if key in SECRETS else ENV_PREFIX + key.upper().replace(".", "_")
+
+
+def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:
+    """The values by key, and the variable that each stands in."""
+    by_name = {variable_of(key): key for key in known_keys() if key not in SECRETS}
     secret_names = {name for names in SECRETS.values() for name in names}
-    values: dict[str, object] = {
-        key: environ[name] for key, name in FOREIGN_ENV.items() if environ.get(name)
-    }
+    variables = {key: name for key, name in FOREIGN_ENV.items() if environ.get(name)}
     for name, value in environ.items():
         is_ours = name.startswith(ENV_PREFIX) and not name.startswith(SERVER_ENV_PREFIX)
         if not is_ours or not value or name == f"{ENV_PREFIX}CONFIG" or name in secret_names:
             continue
         if name not in by_name:
-            raise _unknown(name, "environment", list(by_name))
-        values[by_name[name]] = value
+            raise _unknown(name, "environment", list(by_name), f"unset {name}")
+        variables[by_name[name]] = name
     for key, names in SECRETS.items():
-        found = next((environ[name] for name in names if environ.get(name)), None)
-        if found:
-            values[key] = found
-    return values
+        if found := next((name for name in names if environ.get(name)), None):
+            variables[key] = found
+    return {key: environ[name] for key, name in variables.items()}, variables
 
 
 def _from_flags(flags: Mapping[str, object]) -> dict[str, object]:
     values = _flat({key: value for key, value in flags.items() if value is not None})
     for key in values:
-        _check_key(key, "settings")
+        check_key(key, "settings")
     return values
 
 
@@ -240,15 +328,26 @@ def _nested(values: Mapping[str, object]) -> dict[str, object]:
     return nested
 
 
-def _check_key(key: str, where: str) -> None:
+def check_key(key: str, where: str = "settings", *, repair: str = "") -> None:
+    """Refuse a key that is no setting.
+
+    Args:
+        key: a section's with a dot.
+        where: it stands.
+        repair: the command that takes it away.
+
+    Raises:
+        ConfigError: with the closest key, or all of them.
+    """
     known = known_keys()
     if key not in known:
-        raise _unknown(key, where, known)
+        raise _unknown(key, where, known, repair)
 
 
-def _unknown(key: str, where: str, known: "tuple[str, ...] | list[str]") -> ConfigError:
+def _unknown(key: str, where: str, known: Sequence[str], repair: str) -> ConfigError:
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return ConfigError(
         f"{where}: unknown setting {key!r}" + (f", did you mean {close[0]!r}?" if close else ""),
         hint="" if close else f"known settings: {', '.join(known)}",
+        repair=repair,
     )

@@ -14,6 +14,8 @@ SeeklingClientError
 │   ├── ModelTimeout            it took the request and fell silent
 │   └── MalformedReply          what it sent is not a chat completion
 ├── ToolServerError             the link to the MCP server is broken
+├── ToolFailed                  a person's own search or visit failed
+│   └── ToolUnavailable         blocked, or not available now             -> stderr, exit 5
 ├── SessionError                a stored session is not there or cannot be read or written
 ├── ReportError                 no report could be written from what was found
 ├── DatasetError                a dataset is not there or not what it should be -> exit 2
@@ -24,10 +26,11 @@ SeeklingClientError
 └── EngineError                 a local engine did not start or died
 ```
 
-A tool that fails is no error here: the model reads the failure as a tool result. The message names
-the subject and what happened; `hint` says what to do; only `cli/` turns them into text.
+A tool that fails is no error in a run: the model reads the failure as a tool result. The message
+names the subject and what happened; `hint` says what to do; only `cli/` turns them into text.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -47,15 +50,31 @@ class SeeklingClientError(Exception):
 
 
 class ConfigError(SeeklingClientError):
-    """A setting is unknown, malformed or contradicts another one."""
+    """A setting is unknown, malformed or contradicts another one.
+
+    Attributes:
+        repair: the command that takes the wrong setting away, or "".
+    """
 
     exit_code: ClassVar[int] = 2
 
+    def __init__(self, message: str, *, hint: str = "", repair: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.repair = repair
+
 
 class NoModel(SeeklingClientError):
-    """No model is configured, none answers on this machine, and the embedded one is not there."""
+    """No model is configured, none answers on this machine, and the embedded one is not there.
+
+    Attributes:
+        looked_at: one line for each place that was looked at and what was there, or none.
+    """
 
     exit_code: ClassVar[int] = 6
+
+    def __init__(self, message: str, *, hint: str = "", looked_at: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.looked_at = tuple(looked_at)
 
 
 class ModelError(SeeklingClientError):
@@ -151,6 +170,16 @@ class ToolServerError(SeeklingClientError):
         self.command_or_url = command_or_url
         self.reason = reason
         self.stderr_tail = stderr_tail
+
+
+class ToolFailed(SeeklingClientError):
+    """A search or a visit that a person asked for failed; the message is the server's."""
+
+
+class ToolUnavailable(ToolFailed):
+    """Who was asked blocks us, is busy, broken or out of reach: no word about what is there."""
+
+    exit_code: ClassVar[int] = 5
 
 
 class SessionError(SeeklingClientError):

@@ -1,8 +1,10 @@
-"""Logs: to stderr only, without keys and query strings."""
+"""Logs: to stderr only, without keys, query strings and what could drive a terminal."""
 
 import logging
 import re
 import sys
+
+from agent_client.clean import terminal_text
 
 _SECRET_VALUE = re.compile(
     r"(?i)\b((?:api[_-]?)?key|token|sig|signature|auth|pass(?:word)?|secret|code)=([^&\s\"']{1,2000})"
@@ -17,7 +19,7 @@ def redact(text: str) -> str:
 
 class _Redactor(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return terminal_text(redact(super().format(record)))
 
 
 def configure_logging(level: str) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +11,28 @@ import httpx
 from agent_client.config import ClientConfig
 from agent_client.engine.weights import DEFAULT_MODEL, MODELS, is_verified, models_dir
 from agent_client.errors import ConfigError, ModelError, ModelUnreachable, NoModel
-from agent_client.model.discovery import LOCAL_PORTS, find_local, models_at, normalise_base_url
+from agent_client.model.discovery import (
+    LOCAL_PORTS,
+    ModelServer,
+    first_model,
+    look_at_local,
+    normalise_base_url,
+)
 from agent_client.model.server_facts import ServerFacts, facts_about
 
 logger = logging.getLogger(__name__)
 
 EMBEDDED = "embedded"
 """The name for the default embedded model."""
+
+SERVER_NAMES = {
+    "sglang": "SGLang",
+    "vllm": "vLLM",
+    "lmstudio": "LM Studio",
+    "ollama": "Ollama",
+    "llama.cpp": "llama.cpp",
+}
+"""Names for whatever answers at the usual port of that software on this machine."""
 
 EMBEDDED_GUIDANCE = "staged"
 """How the embedded models are led. Of the first nine demo questions the 1.5B answered eight so, and
@@ -46,16 +62,19 @@ async def choose_model(config: ClientConfig, http: httpx.AsyncClient) -> Choice:
         ModelError: the configured endpoint cannot be used.
     """
     if not config.model:
-        if (found := await find_local(http, ports=LOCAL_PORTS)) is None:
-            return _embedded_file(DEFAULT_MODEL, was_asked_for=False)
+        servers = await look_at_local(http, ports=LOCAL_PORTS)
+        if (found := first_model(servers)) is None:
+            return _embedded_file(DEFAULT_MODEL, servers)
         return (await facts_about(found.base_url, http, model=found.model),)
     if looks_like_url(config.model):
         return await _facts_at_all(addresses(config), config, http)
     if config.model == EMBEDDED or config.model in MODELS:
         name = DEFAULT_MODEL if config.model == EMBEDDED else config.model
-        return _embedded_file(name, was_asked_for=True)
+        return _embedded_file(name)
     if config.model.endswith(".gguf"):
         return _named_file(config.model)
+    if config.model in SERVER_NAMES:
+        return (await _facts_at_server(config, http),)
     return (await _endpoint_serving(config.model, http),)
 
 
@@ -119,23 +138,38 @@ async def _facts_at(base_url: str, config: ClientConfig, http: httpx.AsyncClient
     return facts
 
 
-async def _endpoint_serving(name: str, http: httpx.AsyncClient) -> ServerFacts:
-    seen: list[str] = []
-    for port in LOCAL_PORTS:
-        base_url = f"http://127.0.0.1:{port}/v1"
-        try:
-            names = await models_at(base_url, http)
-        except ModelError:
-            continue
-        if name in names:
-            return await facts_about(base_url, http, model=name)
-        seen += names
-    served = f"local servers offer {', '.join(seen)}" if seen else "no local server answers"
-    raise NoModel(
-        f"no model named {name!r}: {served}",
-        hint="--model takes a URL, the name of a served model, or one of:"
-        f" {', '.join((EMBEDDED, *MODELS))}",
+async def _facts_at_server(config: ClientConfig, http: httpx.AsyncClient) -> ServerFacts:
+    """What is known of the server that was named by its software."""
+    wanted = SERVER_NAMES[config.model]
+    seen = await look_at_local(http, ports=usual_ports(wanted))
+    if (found := first_model(seen)) is None:
+        told = "; ".join(f"{server.base_url}: {server.failure}" for server in seen)
+        raise NoModel(
+            f"no model of {wanted} to talk to ({told})",
+            hint="start it and load a model, or see what there is: seekling models",
+        )
+    return await facts_about(
+        found.base_url, http, model=config.model_name or found.model, api_key=api_key(config)
     )
+
+
+async def _endpoint_serving(name: str, http: httpx.AsyncClient) -> ServerFacts:
+    servers = await look_at_local(http, ports=LOCAL_PORTS)
+    seen = [(model.id, server.base_url) for server in servers for model in server.models]
+    for model, base_url in seen:
+        if model == name:
+            return await facts_about(base_url, http, model=name)
+    served = f"local servers offer {', '.join(model for model, _ in seen)}"
+    raise NoModel(
+        f"no model named {name!r}: {served if seen else 'no local server answers'}",
+        hint="--model takes a URL, the name of a served model, or one of:"
+        f" {', '.join((*SERVER_NAMES, EMBEDDED, *MODELS))}",
+    )
+
+
+def usual_ports(server: str) -> dict[int, str]:
+    """The local ports at which this software is usual, as `look_at_local` takes them."""
+    return {port: name for port, name in LOCAL_PORTS.items() if name == server}
 
 
 def _named_file(name: str) -> LocalFile:
@@ -149,19 +183,33 @@ def _named_file(name: str) -> LocalFile:
     )
 
 
-def _embedded_file(name: str, *, was_asked_for: bool) -> LocalFile:
-    file = MODELS[name]
-    path = models_dir() / file.file_name
-    if is_verified(path, file.sha256):
-        return LocalFile(name=name, path=path, guidance=EMBEDDED_GUIDANCE)
-    if was_asked_for:
+def _embedded_file(name: str, looked_at: Sequence[ModelServer] | None = None) -> LocalFile:
+    """The file of an embedded model.
+
+    Args:
+        name: of the model.
+        looked_at: the servers among which there was none, where no model was named.
+    """
+    if is_here(name):
+        return LocalFile(name, models_dir() / MODELS[name].file_name, EMBEDDED_GUIDANCE)
+    if looked_at is None:
         raise NoModel(
             f"the embedded model {name!r} is not on this machine",
             hint=f"run: seekling engine pull {name}",
         )
-    ports = ", ".join(f"{server} :{port}" for port, server in LOCAL_PORTS.items())
     raise NoModel(
-        f"no model is configured, none answers on the usual local ports ({ports}), and the embedded"
-        " one is not on this machine",
-        hint="name an endpoint with --model URL, or run: seekling engine pull",
+        "no model is configured, and there is none on this machine",
+        hint="run: seekling engine pull, or name one: seekling ask --model URL"
+        " (to keep it: seekling config set model URL)",
+        looked_at=[
+            "--model, SEEKLING_MODEL, OPENAI_BASE_URL, settings file: not set",
+            *(f"{it.server} {it.base_url.removesuffix('/v1')}: {it.failure}" for it in looked_at),
+            f"embedded model {name}: not on this machine",
+        ],
     )
+
+
+def is_here(name: str) -> bool:
+    """Whether the file of an embedded model is on this machine, as it should be."""
+    file = MODELS[name]
+    return is_verified(models_dir() / file.file_name, file.sha256)

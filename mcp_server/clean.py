@@ -5,6 +5,7 @@ characters, lone surrogates (one of which stops an MCP stdio server) and live im
 (which makes a host's renderer call home). None of it leaves.
 """
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -42,6 +43,15 @@ def clean(text: str) -> str:
     text = "".join(_DROPPED.sub("", piece) for piece in pieces)
     text = "".join(_clean_block(block) for block in _blocks(text))
     return _with_few_blank_lines(text).strip()
+
+
+def terminal_json(document: str) -> str:
+    r"""JSON that says the same and that a terminal can show: such characters as `\u202e`.
+
+    Args:
+        document: JSON, in which a control character other than a tab or newline cannot be raw.
+    """
+    return _DROPPED.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
 def _is_clean(text: str) -> bool:

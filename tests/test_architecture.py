@@ -103,17 +103,25 @@ def test_settings_are_read_at_the_edge_only() -> None:
         "agent_client.app",
         "agent_client.agent.agent",  # Agent.open, the front door of the library
         "agent_client.cli.ask",
+        "agent_client.cli.config",
         "agent_client.cli.doctor",
+        "agent_client.cli.models",
         "agent_client.cli.options",
+        "agent_client.cli.tool_call",
+        "agent_client.cli.web",
         "agent_client.evaluation.cluster.node_agent",  # the composition root of another machine
         "agent_client.evaluation.cluster.opening",
         "agent_client.evaluation_app",
         "agent_client.grading_app",
         "agent_client.model_choice",
+        "agent_client.setting_docs",
     }
 
 
-@pytest.mark.parametrize("part", ["agent", "report", "service", "sessions"])
+@pytest.mark.parametrize(
+    "part",
+    ["agent", "report", "service", "sessions", "timeline", "pages", "viewer", "web_chat"],
+)
 def test_the_loop_and_what_is_built_on_it_know_ports_and_no_adapters(part: str) -> None:
     adapters = ("model", "toolbox", "tool_server", "engine")
     names = [f"agent_client.{name}" for name in adapters]

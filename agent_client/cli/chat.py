@@ -22,12 +22,11 @@ def add_parser(
         "chat",
         help="ask, and follow up",
         description="Ask questions that build on each other. /help lists the commands; Ctrl-C\n"
-        "stops a run, Ctrl-D leaves. Without a terminal, each line of stdin is a question.",
+        "stops a run, Ctrl-D leaves. Without a terminal, each line of stdin is one.",
         usage="seekling chat [options]",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
+    add_display(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--resume", metavar="ID", help="go on with a stored session")
     which.add_argument(
@@ -39,6 +38,13 @@ def add_parser(
         help="go on with the session that was written last",
     )
     add_settings(parser)
+
+
+def add_display(parser: argparse.ArgumentParser) -> None:
+    """Add what says how a conversation is shown, for each command that begins one."""
+    parser.add_argument("--json", action="store_true", help="one JSON object for each answer")
+    parser.add_argument("--show-thinking", action="store_true", help="what the model thinks, whole")
+    parser.add_argument("--all-sources", action="store_true", help="list uncited sources too")
 
 
 async def run(options: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_client.clean import terminal_line
+from agent_client.cli.answer_form import Look, source_lines
+from agent_client.cli.colour import can_link
 from agent_client.cli.sessions import session_lines
 from agent_client.errors import SeeklingClientError
 from agent_client.sessions.export import to_markdown
@@ -47,10 +48,8 @@ def _help(chat: "Chat", _: str) -> None:
 def _sources(chat: "Chat", _: str) -> None:
     run = _last_run(chat)
     sources = run.outcome.sources if run and run.outcome else ()
-    for source in sources:
-        mark = "" if source.is_cited else " (read, not cited)"
-        title = terminal_line(source.title, 100) or "(no title)"
-        print(f"[{source.number}] {title} {terminal_line(source.url, 2_000)}{mark}", flush=True)
+    for line in source_lines(sources, Look(has_links=can_link(sys.stdout))):
+        print(line, flush=True)
     if not sources:
         chat.tell("no page was read for the last answer")
 

@@ -7,11 +7,13 @@ from contextlib import AbstractAsyncContextManager
 
 from agent_client.agent.agent import Agent
 from agent_client.agent.outcome import Outcome
-from agent_client.cli.ask import exit_code
+from agent_client.cli.ask import exit_code, outcome_json, short_id, tell_error
 from agent_client.cli.chat_commands import obey
 from agent_client.cli.ending import ended_by
+from agent_client.cli.event_stream import json_line
+from agent_client.cli.failure import failure_of
 from agent_client.cli.line_input import LineReader, stoppable
-from agent_client.cli.main import error_line, single_leaf
+from agent_client.cli.main import single_leaf
 from agent_client.cli.render import Terminal
 from agent_client.errors import SeeklingClientError, SessionError
 from agent_client.events import Note
@@ -65,6 +67,13 @@ class Chat:
         self.exit_code = 0
         self._reader, self._open_agent, self._is_saved = reader, open_agent, is_saved
         self._wanted: argparse.Namespace | None = options
+        self._terminal = Terminal(
+            out=sys.stdout,
+            err=sys.stderr,
+            is_silent=options.json,
+            shows_thinking=options.show_thinking,
+            shows_all_sources=options.all_sources,
+        )
 
     def resume(self, name: str) -> None:
         """Go on with a stored session.
@@ -81,7 +90,7 @@ class Chat:
         if self.session.cut_bytes:
             self.tell(f"its last line was torn: {self.session.cut_bytes:,} bytes were cut off")
         for question in asked[-1:]:
-            _terminal().question(question)
+            self._terminal.question(question)
 
     async def talk(self) -> None:
         """Read lines and answer them until the person leaves.
@@ -89,14 +98,19 @@ class Chat:
         Raises:
             SeeklingClientError: the model or the tools cannot be opened at the start.
         """
+        await self._terminal.while_moving(self._talk)
+
+    async def _talk(self) -> None:
         while self._wanted is not None:
             options, self._wanted = self._wanted, None
+            self._terminal.wait_for("starting")
             try:
                 async with self._open_agent(options, self.tell) as agent:
                     self.agent, self.options = agent, options
                     await self._converse(agent)
             except Exception as exc:
                 leaf = single_leaf(exc)
+                self._terminal.clear()
                 if not isinstance(leaf, SeeklingClientError) or options is self.options:
                     raise
                 self.fail(leaf)  # what was asked for cannot be had: back to what worked
@@ -114,15 +128,16 @@ class Chat:
 
     def tell(self, line: str) -> None:
         """Say on stderr what is going on."""
-        _terminal().tell(line)
+        self._terminal.tell(line)
 
     def fail(self, error: SeeklingClientError) -> None:
         """Say on stderr what went wrong and go on."""
         self.exit_code = error.exit_code
-        error_line(str(error), error.hint)
+        tell_error(error)
 
     async def _converse(self, agent: Agent) -> None:
         while self._wanted is None and not self.is_leaving:
+            self._terminal.clear()
             try:
                 line = self._reader.read(PROMPT).strip()
             except (EOFError, KeyboardInterrupt):
@@ -132,13 +147,13 @@ class Chat:
             if line.startswith("/"):
                 line = obey(self, line)
             elif line and not self._reader.is_interactive:
-                _terminal().question(line)
+                self._terminal.question(line)
             if line:
                 await self._answer(agent, line)
 
     async def _answer(self, agent: Agent, question: str) -> None:
         """Answer one question and show what happens; Ctrl-C stops it."""
-        terminal = _terminal()  # a new one: of a run that was stopped nothing is left in it
+        terminal = self._terminal
         try:
             session = self.session = self.session or self._new_session(agent)
             history, emit = session.next_run(question, agent.model.context_tokens, terminal.show)
@@ -146,13 +161,16 @@ class Chat:
         except SeeklingClientError as exc:
             terminal.clear()
             self.fail(exc)
+            if self.options.json:
+                print(json_line({"error": failure_of(exc).as_json()}), flush=True)
             return
+        terminal.clear()  # of a run that was stopped nothing may be left
         if outcome is None:
             emit(Note("stopped; /retry asks again"))
             self.exit_code = INTERRUPTED
             self.is_leaving = ended_by() > 0
         else:
-            self._show_end(outcome, terminal)
+            self._show_end(outcome, agent, session)
 
     def _new_session(self, agent: Agent) -> Session:
         if not self._is_saved:
@@ -165,14 +183,14 @@ class Chat:
             profile_digest=agent.profile.digest,
         )
 
-    def _show_end(self, outcome: Outcome, terminal: Terminal) -> None:
-        terminal.answer(outcome, with_sources=True)
+    def _show_end(self, outcome: Outcome, agent: Agent, session: Session) -> None:
+        if self.options.json:
+            print(json_line(outcome_json(outcome, agent.model.name)), flush=True)
+        else:
+            name = short_id(self.store, session.id)
+            self._terminal.answer(outcome, with_sources=True, session_name=name)
         self.exit_code = exit_code(outcome)
         if outcome.error is not None:
-            error_line(str(outcome.error), getattr(outcome.error, "hint", ""))
+            tell_error(outcome.error)
         if outcome.stop_reason == "tool_error":
             self._wanted = self.options  # the tool server is gone: start another one
-
-
-def _terminal() -> Terminal:
-    return Terminal(out=sys.stdout, err=sys.stderr, is_silent=False)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # start-up: `seekling --help` loads this module, not the engi
     from agent_client.engine.weights import ModelFile
 
 _PURPOSE = (
-    "The embedded models run on any CPU and are for trying Seekling out. For answers to rely\n"
-    "on, serve II-Search-4B with SGLang."
+    "The embedded models run on any CPU and are for trying Seekling out. For answers\n"
+    "to rely on, serve II-Search-4B with SGLang."
 )
 _EXAMPLES = """examples:
   seekling engine pull             the default embedded model
@@ -34,7 +34,6 @@ def add_parser(
         help="the embedded model, and commands that serve others",
         description=_PURPOSE,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = group.add_subparsers(
         dest="engine_command", metavar="COMMAND", required=True, parser_class=ExtraParser
@@ -49,17 +48,19 @@ def add_parser(
         parents=[common],
         help="download a model and verify it",
         description="Download a model file, the default one unless named, and check its SHA-256.",
+        epilog="example:\n  seekling engine pull",
     )
     pull.add_argument("model", nargs="?", metavar="NAME", help="a model that `engine status` lists")
     pull.add_argument("--url", help="https address of another GGUF file; needs --sha256")
     pull.add_argument("--sha256", metavar="HEX", help="the hash the file must have")
     pull.add_argument("--name", help="what to call the file of --url")
-    pull.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    pull.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     commands.add_parser(
         "status",
         parents=[common],
         help="list models, files and the engine",
         description="List the embedded models, which files are here and verified, and the engine.",
+        epilog="example:\n  seekling engine status",
     )
     add_parsers(commands)
 

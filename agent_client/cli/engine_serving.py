@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent_client.cli.main import Parser
+from agent_client.cli.parser import Parser
 
 if TYPE_CHECKING:  # start-up: `seekling --help` loads this module
     import httpx
@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # start-up: `seekling --help` loads this module
 SEARCH_MODEL = "Intelligent-Internet/II-Search-4B"
 _ENGINES = ("sglang", "vllm", "llama.cpp", "mlx", "sglang-router")
 _EXAMPLES = """examples:
-  seekling engine argv sglang --tp 2                  for II-Search-4B on two GPUs
+  seekling engine argv sglang --tp 2          II-Search-4B on two GPUs
   seekling engine argv llama.cpp --model ~/II-Search-4B-Q4_K_M.gguf
-  seekling engine argv sglang-router --worker http://10.0.0.1:30000 --worker http://10.0.0.2:30000
+  seekling engine argv sglang-router --worker http://10.0.0.1:30000
   seekling engine start sglang --log sglang.log -- --max-running-requests 64
 
 SEEKLING_API_KEY, when it is set, is the key that the server asks for.
@@ -55,7 +55,6 @@ def add_parsers(
         description="Print the command that serves a model, with the flags that it needs.",
         usage="seekling engine argv ENGINE [options] [-- more arguments of the engine]",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     argv.add_argument("engine", metavar="ENGINE", choices=_ENGINES, help=", ".join(_ENGINES))
     argv.add_argument("--json", action="store_true", help="an object with argv, api_key and notes")
@@ -68,7 +67,6 @@ def add_parsers(
         description="Run SGLang in the foreground, with all of its processes, until Ctrl-C.",
         usage="seekling engine start sglang [options] [-- more arguments of SGLang]",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     start.add_argument("engine", metavar="ENGINE", choices=("sglang",), help="sglang")
     start.add_argument("--log", metavar="FILE", help="append its output to a file, not to stderr")

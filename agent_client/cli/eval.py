@@ -1,10 +1,10 @@
 """`seekling eval`: run the agent on questions with known answers, and say how well it did."""
 
 import argparse
-from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_client.cli.options import SETTINGS
+from agent_client.cli.parser import Rare
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -30,9 +30,7 @@ _EXAMPLES = """examples:
   seekling eval compare runs/a runs/b
   seekling eval export runs/a --format sharegpt --where correct -o sft.jsonl
 
-exit codes: 0 all is settled and graded, 1 failed, 2 usage or not the same run,
-  3 something is owed or ungraded, 4 another process writes the run, 6 no model,
-  130 interrupted
+Exit code 3: something is owed or ungraded; 4: another process writes the run.
 """
 _RUN_EXAMPLES = """examples:
   seekling eval run questions.jsonl --model http://127.0.0.1:30000 --limit 20
@@ -65,9 +63,8 @@ _LIST_EXAMPLES = """examples:
   seekling eval list
   seekling eval list --json | jq '.graders'
 """
-_SHOWN_SETTINGS = ("--mcp", "--profile", "--style", "--max-turns")
+_SHOWN_SETTINGS = ("--profile",)
 """Those that differ between evaluations; the others work, too, but the help fits a screen."""
-_FORMATTER = partial(argparse.RawDescriptionHelpFormatter, max_help_position=26)
 
 
 def add_parser(
@@ -79,8 +76,6 @@ def add_parser(
         help="measure the agent on questions with known answers",
         description=_PURPOSE,
         epilog=_EXAMPLES,
-        formatter_class=_FORMATTER,
-        allow_abbrev=False,
     )
     commands = group.add_subparsers(
         dest="eval_command", metavar="COMMAND", required=True, parser_class=type(group)
@@ -93,8 +88,6 @@ def add_parser(
             description=f"{help_text[0].upper()}{help_text[1:]}.",
             usage=usage,
             epilog=examples,
-            formatter_class=_FORMATTER,
-            allow_abbrev=False,
         )
 
     _add_run(add)
@@ -130,7 +123,9 @@ def _add_run(add: "AddCommand") -> None:
     )
     choice = parser.add_argument_group("which questions")
     choice.add_argument("--limit", type=_positive, metavar="N", help="the first N only")
-    choice.add_argument("--ids", metavar="FILE", help="only those whose ids stand in the file")
+    choice.add_argument(
+        "--ids", metavar="FILE", help=Rare("only those whose ids stand in the file")
+    )
     choice.add_argument(
         "--where", default="", metavar="EXPR", help="by the dataset's fields: 'hops>=3'"
     )
@@ -139,7 +134,9 @@ def _add_run(add: "AddCommand") -> None:
     )
     work = parser.add_argument_group("how the work is done")
     _add_work(work, concurrency="32; 1 with the embedded model", seconds="1800")
-    work.add_argument("--seed", type=int, metavar="S", help="each episode samples with its own")
+    work.add_argument(
+        "--seed", type=int, metavar="S", help=Rare("each episode samples with its own")
+    )
     _add_web(parser.add_argument_group("the web"))
     _add_grading(parser, default="")
     _add_output(parser)
@@ -159,12 +156,12 @@ def _add_web(web: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportP
         "--misses",
         choices=("stop", "tell"),
         default="stop",
-        help="when a call is not recorded: stop the question, or tell it",
+        help=Rare("when a call is not recorded: stop the question, or tell it"),
     )
     web.add_argument(
         "--allow-mirrors",
         action="store_true",
-        help="let the agent read pages with the benchmark on them",
+        help=Rare("let the agent read pages with the benchmark on them"),
     )
 
 
@@ -212,17 +209,19 @@ def _add_work(
         "--question-timeout",
         type=_seconds,
         metavar="S",
-        help=f"hard deadline of a question ({seconds})",
+        help=Rare(f"hard deadline of a question ({seconds})"),
     )
     group.add_argument(
         "--tries",
         type=_positive,
         default=3,
         metavar="N",
-        help="how often to try a question whose servers fail (3)",
+        help=Rare("how often to try a question whose servers fail (3)"),
     )
     group.add_argument(
-        "--ray", metavar="ADDRESS", help="spread the work over a Ray cluster; `auto` finds it"
+        "--ray",
+        metavar="ADDRESS",
+        help=Rare("spread the work over a Ray cluster; `auto` finds it"),
     )
 
 
@@ -236,12 +235,14 @@ def _add_grading(parser: argparse.ArgumentParser, *, default: str) -> None:
         help="of `eval list`; NAME,NAME grades side by side",
     )
     group.add_argument("--judge", metavar="URL", help="the model that judges, where one is needed")
-    group.add_argument("--judge-model", metavar="NAME", help="which model to ask for there")
-    group.add_argument("--judge-template", metavar="FILE", help="another prompt for the judge")
+    group.add_argument("--judge-model", metavar="NAME", help=Rare("which model to ask for there"))
+    group.add_argument(
+        "--judge-template", metavar="FILE", help=Rare("another prompt for the judge")
+    )
     group.add_argument(
         "--exact-first",
         action="store_true",
-        help="ask no judge about what equals the reference",
+        help=Rare("ask no judge about what equals the reference"),
     )
 
 
@@ -252,7 +253,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """The settings of `ask`; several model endpoints may stand behind one flag."""
-    group = parser.add_argument_group("settings: these and all others of `seekling ask --help`")
+    group = parser.add_argument_group("settings")
     group.add_argument("--config", metavar="FILE", help="a TOML settings file")
     group.add_argument(
         "--model",
@@ -263,8 +264,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     for flag, setting, metavar, help_text in SETTINGS:
         if flag != "--model":
-            help_text = help_text if flag in _SHOWN_SETTINGS else argparse.SUPPRESS
-            group.add_argument(flag, dest=setting, metavar=metavar, help=help_text)
+            shown = help_text if flag in _SHOWN_SETTINGS else Rare(help_text)
+            group.add_argument(flag, dest=setting, metavar=metavar, help=shown)
 
 
 def _add_grade(add: "AddCommand") -> None:
@@ -324,11 +325,11 @@ def _add_compare(add: "AddCommand") -> None:
     parser = add(
         "compare",
         "compare two runs question by question",
-        usage="seekling eval compare A B [options]",
+        usage="seekling eval compare RUN RUN [options]",
         examples=_COMPARE_EXAMPLES,
     )
-    parser.add_argument("first", metavar="A", help="a run's directory")
-    parser.add_argument("second", metavar="B", help="another one")
+    parser.add_argument("first", metavar="RUN", help="a run's directory")
+    parser.add_argument("second", metavar="RUN", help="another one")
     parser.add_argument("--grader", metavar="NAME", help="by another grader than the first run's")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -354,6 +355,7 @@ def _add_export(add: "AddCommand") -> None:
         help="a new file: .jsonl, .parquet; for inspect .eval",
     )
     parser.add_argument("--tokenizer", metavar="FOLDER", help="of the model; for the format tokens")
+    _add_output(parser)
     parser.add_argument(
         "--best", action="store_true", help="of each question the shortest correct episode"
     )

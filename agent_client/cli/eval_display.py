@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn, TextIO
 import anyio
 
 from agent_client.clean import terminal_line
+from agent_client.cli.colour import has_colour, is_capable_terminal
 from agent_client.evaluation.runner.progress import Progress, ProviderState
 from agent_client.evaluation.statistics.intervals import wilson
 
@@ -79,9 +80,8 @@ class EvalDisplay:
         self._progress, self._err, self._is_silent = progress, err, is_silent
         self._repeats, self._clock = repeats, clock
         self._columns = columns or (lambda: _columns_of(err))
-        is_dumb = os.environ.get("TERM") == "dumb"
-        self._is_moving = err.isatty() and not is_dumb and not is_silent
-        self._has_colour = self._is_moving and not os.environ.get("NO_COLOR")
+        self._is_moving = is_capable_terminal(err) and not is_silent
+        self._has_colour = self._is_moving and has_colour(err)
         self._samples: deque[_Sample] = deque()
         self._shown: list[str] = []
         self._note = ""

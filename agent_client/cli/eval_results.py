@@ -100,9 +100,14 @@ def _export(options: argparse.Namespace) -> int:
     left_out = dict(report.left_out)
     if absent := run.expected - len(run.records):
         left_out["not over yet"] = absent
-    told = [f"{report.path}: {report.written:,} of {run.expected:,} episodes"]
-    told += [f"  left out: {count:,} {reason}" for reason, count in left_out.items()]
-    for line in told:
+    if options.json:
+        told = {"path": str(report.path), "written": report.written, "expected": run.expected}
+        print(json.dumps(told | {"left_out": left_out}))
+    if options.json or options.quiet:
+        return 0
+    lines = [f"{report.path}: {report.written:,} of {run.expected:,} episodes"]
+    lines += [f"  left out: {count:,} {reason}" for reason, count in left_out.items()]
+    for line in lines:
         print(terminal_text(line), file=sys.stderr)
     return 0
 

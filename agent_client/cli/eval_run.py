@@ -225,7 +225,7 @@ def _expect_the_same(writer: "RunWriter", opened: "OpenedRun", *, may_differ: bo
 
 def claim_dataset(options: argparse.Namespace) -> None:
     """Give a dataset that stands behind a flag with several values back to the command."""
-    from agent_client.cli.main import UsageError
+    from agent_client.cli.parser import UsageError
     from agent_client.model_choice import looks_like_url
 
     models = cast("list[str] | None", options.model)

@@ -1,78 +1,71 @@
 """Parse the command line, run one command, turn errors into one line and an exit code.
 
-Exit codes: 0 answered, 1 failed, 2 wrong usage or settings, 3 a limit was reached, 6 no model,
-130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP.
+What the codes mean stands in `exit_codes`. Nothing is imported before it is needed: `--help` reads
+no command's module, and a command only its own.
 """
 
 import argparse
 import codecs
-import difflib
 import errno
 import importlib
 import io
-import json
 import os
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Any, NoReturn
+from collections.abc import Iterable, Sequence
+from itertools import pairwise, takewhile
+from typing import TYPE_CHECKING, NoReturn
 
+from agent_client.cli.commands import COMMANDS, command_list
 from agent_client.cli.ending import ended_by, signals_interrupt
+from agent_client.cli.exit_codes import ExitCode, exit_code_lines
+from agent_client.cli.parser import Parser, UsageError, closest
+
+if TYPE_CHECKING:
+    from agent_client.cli.failure import Failure
 
 PROGRAM = "seekling"
-COMMANDS = ("ask", "chat", "report", "eval", "sessions", "serve", "mcp", "engine", "doctor")
-EPILOG = """examples:
-  seekling "Which river flows through the city where Marie Curie was born?"
-  seekling ask --model http://127.0.0.1:30000/v1 "…"     a model served by SGLang
-  seekling ask --json "…" | jq .answer
-  seekling chat                                          questions that build on each other
-  seekling report "Marie Curie" -o report.md             a report with checked citations
-  seekling doctor --model URL                            check a model server
+_EXAMPLES = f"""
+examples:
+  {PROGRAM} "Which river flows through the city where Marie Curie was born?"
+  {PROGRAM} ask --model http://127.0.0.1:30000/v1 "…"   a model on SGLang
+  {PROGRAM} ask --json "…" | jq .answer
+  {PROGRAM} doctor                                      does it work here?
 
-exit codes: 0 answered, 1 failed, 2 usage, 3 limit reached, 6 no model, 130 interrupted
+more: {PROGRAM} help COMMAND; {PROGRAM} help exit-codes
 """
-
-
+EXIT_CODES_TOPIC = "exit-codes"
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What the system says when stdout leads to a disk that takes no more."""
 
 
-class UsageError(Exception):
-    """The command line cannot be understood."""
+class _Version(argparse.Action):
+    """Print the version, which takes longer to look up than all else here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"{PROGRAM} {version('seekling')}")
+        parser.exit()
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that reports its errors as one line."""
+def build_parser(names: Iterable[str] = COMMANDS) -> Parser:
+    """The grammar of `seekling`.
 
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and exiting."""
-        raise UsageError(f"{message}; see {self.prog} --help")
-
-    def parse_args(self, *arguments: Any, **options: Any) -> Any:
-        """Name the likely mistake where a question was not quoted."""
-        parsed, unknown = self.parse_known_args(*arguments, **options)
-        if unknown and not unknown[0].startswith("-") and getattr(parsed, "command", "") == "ask":
-            raise UsageError("the question is one argument: put it in quotation marks")
-        if unknown:
-            command = getattr(parsed, "command", "") or ""
-            inner = getattr(parsed, f"{command}_command", "") or ""
-            asked = f"{self.prog} {command} {inner}".strip().replace("  ", " ")
-            raise UsageError(f"unrecognized arguments: {' '.join(unknown)}; see {asked} --help")
-        return parsed
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The grammar of `seekling`. Imports nothing heavy: `--help` stays fast."""
+    Args:
+        names: the commands to be understood; the module of each is imported.
+    """
     parser = Parser(
         prog=PROGRAM,
-        description="Ask a question; a model searches, reads pages and answers with sources.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        usage=f"{PROGRAM} [COMMAND] …",
+        description="Ask a question; a model searches, reads pages and answers with sources.\n\n"
+        + command_list(),
+        epilog=_EXAMPLES,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version('seekling')}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for name in COMMANDS:
+    parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", prog=PROGRAM, help=argparse.SUPPRESS
+    )
+    for name in names:
         importlib.import_module(f"agent_client.cli.{name}").add_parser(commands)
     return parser
 
@@ -84,23 +77,41 @@ def with_default_command(arguments: Sequence[str]) -> list[str]:
         UsageError: the first is one word that looks like a mistyped command.
     """
     first = arguments[0] if arguments else "--help"
-    if first in (*COMMANDS, "-h", "--help", "--version"):
+    if first in (*COMMANDS, "-h", "--help", "--help-all", "--version"):
         return list(arguments) or ["--help"]
     if first == "help":
-        return [*arguments[1:2], "--help"]
-    if close := difflib.get_close_matches(first, COMMANDS, n=1, cutoff=0.75):
+        return _asked_for_help(arguments[1:])
+    if meant := closest(first, (*COMMANDS, "help")):
         raise UsageError(
-            f"there is no command {first!r}: did you mean {close[0]!r}?"
+            f"there is no command {first!r}: did you mean {meant!r}?"
             f" To ask it as a question: {PROGRAM} ask {first}"
         )
     return ["ask", *arguments]
 
 
+def _asked_for_help(topic: Sequence[str]) -> list[str]:
+    if topic and topic[0] not in COMMANDS:
+        meant = closest(topic[0], (*COMMANDS, EXIT_CODES_TOPIC))
+        guess = f"; did you mean {meant!r}?" if meant else f"; see {PROGRAM} --help"
+        raise UsageError(f"there is no help on {topic[0]!r}{guess}")
+    return [*topic, "--help"]
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    completed = with_default_command(arguments)
+    names = [name for name in completed[:1] if name in COMMANDS]
+    return build_parser(names).parse_args(completed)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    as_json = "--json" in arguments
+    if tuple(arguments) == ("help", EXIT_CODES_TOPIC):
+        print("\n".join(exit_code_lines()))
+        return ExitCode.DONE
+    forms = _json_forms(arguments)
+    as_json = bool(forms)
     try:
-        options = build_parser().parse_args(with_default_command(arguments))
+        options = _parsed(arguments)
         import anyio
 
         command = importlib.import_module(f"agent_client.cli.{options.command}")
@@ -109,23 +120,34 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()  # here a full disk is an error, at the exit a traceback
         return _signal_code() or code
     except UsageError as exc:
-        return _fail("UsageError", str(exc), "", 2, as_json=as_json)
+        return _fail("UsageError", str(exc), ExitCode.USAGE, as_json=as_json)
     except KeyboardInterrupt:
-        return _fail("Interrupted", "interrupted", "", _signal_code() or 130, as_json=as_json)
+        code = _signal_code() or ExitCode.INTERRUPTED
+        is_told = "jsonl" in forms  # a stream of events has ended with it
+        return _fail("Interrupted", "interrupted", code, as_json=as_json and not is_told)
     except BrokenPipeError:
         # The reader of our stdout went away; nothing can be written any more, not even at exit.
         _give_up_stdout()
-        return 141
+        return ExitCode.READER_GONE
     except Exception as exc:
+        from agent_client.cli.failure import failure_of
         from agent_client.errors import SeeklingClientError
 
         leaf = single_leaf(exc)
         if isinstance(leaf, OSError) and leaf.errno in _OUTPUT_ERRORS:
             _give_up_stdout()
-            return _fail("OutputError", f"cannot write: {leaf.strerror}", "", 1, as_json=False)
+            return _fail("OutputError", f"cannot write: {leaf.strerror}", ExitCode.FAILED)
         if not isinstance(leaf, SeeklingClientError):
             raise
-        return _fail(type(leaf).__name__, str(leaf), leaf.hint, leaf.exit_code, as_json=as_json)
+        return _tell(failure_of(leaf), as_json=as_json)
+
+
+def _json_forms(arguments: Sequence[str]) -> set[str]:
+    """In which forms a program reads stdout, if any, told before the arguments are understood."""
+    options = list(takewhile(lambda word: word != "--", arguments))
+    named = [value for flag, value in pairwise(options) if flag == "--format"]
+    named += [word.partition("=")[2] for word in options if word.startswith("--format=")]
+    return {"json"} if "--json" in options else {"json", "jsonl"}.intersection(named)
 
 
 def _signal_code() -> int:
@@ -154,16 +176,30 @@ def error_line(message: str, hint: str) -> None:
     print(f"{PROGRAM}: {terminal_line(line, 2_000)}", file=sys.stderr)
 
 
-def _fail(kind: str, message: str, hint: str, code: int, *, as_json: bool) -> int:
-    error_line(message, hint)
+def _fail(kind: str, message: str, code: int, *, as_json: bool = False) -> int:
+    from agent_client.cli.failure import Failure
+
+    return _tell(Failure(kind, message, "", (), code), as_json=as_json)
+
+
+def _tell(failure: "Failure", *, as_json: bool) -> int:
+    """Tell on stderr, and as JSON on stdout if wanted, why a command ended; give its exit code."""
+    from agent_client.clean import terminal_line
+
+    error_line(failure.message, failure.hint)
+    for line in failure.looked_at:
+        print(f"  {terminal_line(line, 2_000)}", file=sys.stderr)
     if as_json:
-        error = {"type": kind, "message": message, "hint": hint, "code": code}
-        print(json.dumps({"error": error}))
-    return code
+        import json
+
+        print(json.dumps({"error": failure.as_json()}))
+    return failure.exit_code
 
 
 def escaped(exc: UnicodeError) -> tuple[str, int]:
     r"""What a stream's encoding lacks as `\u20ac`: nothing is lost, and JSON stays JSON."""
+    import json
+
     if not isinstance(exc, UnicodeEncodeError):
         raise exc
     return json.dumps(exc.object[exc.start : exc.end])[1:-1], exc.end

@@ -26,8 +26,6 @@ def add_parser(
         "research_cancel: the host's model asks a question, and ours does the research.",
         usage="seekling mcp [options]",
         epilog="example:\n  claude mcp add research -- seekling mcp --model http://127.0.0.1:30000",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--wait", type=int, metavar="S", help="seconds before a call gives a job id instead (45)"
@@ -69,7 +67,9 @@ async def run(options: argparse.Namespace) -> int:
 
 
 def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    from agent_client.clean import terminal_text
+
+    print(terminal_text(line), file=sys.stderr, flush=True)
 
 
 async def _end_at_signal(server: "ResearchServer") -> None:

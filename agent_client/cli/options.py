@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from agent_client.cli.parser import Rare
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,6 +31,8 @@ SETTINGS = (
     ("--timeout", "limits.seconds", "S", "seconds until the answer is asked for"),
     ("--log-level", "log_level", "LEVEL", "debug, info, warning or error (warning)"),
 )
+_OFTEN_USED = frozenset(("--model", "--mcp", "--profile", "--style", "--timeout"))
+"""The settings that `--help` shows; `--help-all` shows all."""
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +40,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings")
     group.add_argument("--config", metavar="FILE", help="a TOML settings file")
     for flag, setting, metavar, help_text in SETTINGS:
-        group.add_argument(flag, dest=setting, metavar=metavar, help=help_text)
+        shown = help_text if flag in _OFTEN_USED else Rare(help_text)
+        group.add_argument(flag, dest=setting, metavar=metavar, help=shown)
     group.add_argument(
         "--no-save", dest="save", action="store_const", const=False, help="store no session"
     )
@@ -66,3 +71,17 @@ def load_config(
     config = load(file=Path(file) if file else None, flags=flags)
     configure_logging(config.log_level)
     return config
+
+
+def fixed_values() -> dict[str, tuple[str, ...]]:
+    """By flag, the values of those settings that take but a few words; by `KEY` all settings."""
+    from agent_client.cli.completion_script import fixed_words
+    from agent_client.config import ClientConfig, known_keys
+
+    fields = ClientConfig.model_fields
+    values = {
+        flag: tuple(fixed_words(fields[setting].annotation))
+        for flag, setting, _, _ in SETTINGS
+        if setting in fields
+    }
+    return {flag: words for flag, words in values.items() if words} | {"KEY": known_keys()}

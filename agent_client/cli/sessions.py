@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from agent_client.cli.chat import add_display
 from agent_client.cli.options import SETTINGS, add_settings, load_config
 
 if TYPE_CHECKING:
@@ -29,16 +30,23 @@ _PURPOSES = {
     "list": (
         "the sessions, latest first",
         "List id, date, command, ending and first question, latest first.",
+        "example:\n  seekling sessions list --limit 5",
     ),
     "show": (
         "a session's steps and answers",
         "Print the questions, steps and answers of a session.",
+        "example:\n  seekling sessions show last",
     ),
     "export": (
         "write a session for others",
         "Write a session as Markdown, JSON or chat messages, to stdout or a new file.",
+        "example:\n  seekling sessions export last --format messages -o messages.json",
     ),
-    "delete": ("delete sessions", "Delete sessions for good, without asking."),
+    "delete": (
+        "delete sessions",
+        "Delete sessions for good, without asking.",
+        "example:\n  seekling sessions delete 2e62 91f0",
+    ),
 }
 
 
@@ -48,20 +56,20 @@ def add_parser(
     """Add the command group `sessions` with its commands."""
     group = subparsers.add_parser(
         "sessions",
-        help="stored conversations",
+        help="list, show, export and continue stored conversations",
         description="Each run is stored in the user's data directory. ID is a session's id, the\n"
         "beginning of it, or `last`.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     commands = group.add_subparsers(dest="sessions_command", metavar="COMMAND", required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="one JSON object on stdout")
     common.add_argument("--config", metavar="FILE", help="a TOML settings file")
     listing, show, export, delete = [
-        commands.add_parser(name, parents=[common], help=purpose, description=description)
-        for name, (purpose, description) in _PURPOSES.items()
+        commands.add_parser(
+            name, parents=[common], help=purpose, description=description, epilog=example
+        )
+        for name, (purpose, description, example) in _PURPOSES.items()
     ]
     listing.add_argument(
         "--limit",
@@ -86,8 +94,10 @@ def add_parser(
         help="chat on with a session",
         description="Chat on with a session, as `seekling chat --resume ID` does.",
         usage="seekling sessions resume [options] ID",
+        epilog="example:\n  seekling sessions resume last",
     )
     resume.add_argument("resume", metavar="ID")
+    add_display(resume)
     add_settings(resume)
 
 
@@ -154,13 +164,14 @@ def _list(store: "SessionStore", options: argparse.Namespace) -> None:
 
 
 def _show(store: "SessionStore", options: argparse.Namespace) -> None:
+    from agent_client.clean import terminal_json
     from agent_client.cli.render import Terminal
     from agent_client.events import ModelReplied, ReasoningDelta
     from agent_client.sessions.export import json_text, to_document
 
     session = store.load(options.id)
     if options.json:
-        print(json_text(to_document(session)))
+        print(terminal_json(json_text(to_document(session))))
         return
     terminal = Terminal(out=sys.stdout, err=sys.stdout, is_silent=False)  # steps are asked for
     terminal.tell(" · ".join(_about(session)))

@@ -20,6 +20,8 @@ class Finding:
     """What was seen, on one line."""
     advice: str = ""
     """What to change; "" when there is nothing to do."""
+    command: str = ""
+    """What to run; "" where no command does it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import anyio
 from agent_client.conversation import Message, ModelRequest, Sampling, ToolSpec
 from agent_client.doctor.findings import Finding
 from agent_client.doctor.identity import running_requests
+from agent_client.doctor.server_checks import start_command
 from agent_client.doctor.site import Site
 from agent_client.doctor.trial import Trial
 from agent_client.model.endpoint import Endpoint
@@ -110,15 +111,16 @@ def tool_calls(trial: Trial, facts: ServerFacts) -> Finding:
     if _SEARCH.name in names and trial.served_calls:
         return Finding("tool calls", "ok", "the server parses them")
     flags = _call_flags(facts)
+    command = start_command(facts) if flags else ""
     if _SEARCH.name in names:
         told = "left in the text; seekling reads them there"
-        return Finding("tool calls", "ok", told, flags)
+        return Finding("tool calls", "ok", told, flags, command)
     if not trial.is_whole or (trial.reply and trial.reply.finish_reason == "length"):
         told = f"none within {CALL_TOKENS} tokens or {CALL_SECONDS:g} s"
         return Finding("tool calls", "skip", f"cannot tell: {told}")
     if trial.reply and trial.reply.malformed_calls:
         told = f"a call that cannot be read: {trial.reply.malformed_calls[0].reason}"
-        return Finding("tool calls", "warn", told, flags)
+        return Finding("tool calls", "warn", told, flags, command)
     if names:
         told = f"the model calls {names[0]!r}, which it was not offered"
         return Finding("tool calls", "warn", told, "take a model that is trained for tools")
@@ -146,8 +148,8 @@ def reasoning(trial: Trial, facts: ServerFacts) -> Finding:
         "vLLM": "start it with --reasoning-parser qwen3",
         "llama.cpp": "start it with --reasoning-format deepseek",
     }
-    told = "left in the text; seekling splits it there"
-    return Finding("reasoning", "ok", told, flags.get(facts.server, ""))
+    told, advice = "left in the text; seekling splits it there", flags.get(facts.server, "")
+    return Finding("reasoning", "ok", told, advice, start_command(facts) if advice else "")
 
 
 def streaming(trial: Trial) -> Finding:
@@ -189,8 +191,8 @@ def usage(repeated: Trial, facts: ServerFacts) -> Finding:
         "SGLang": "start it with --enable-cache-report",
         "vLLM": "start it with --enable-prompt-tokens-details",
     }
-    told = f"{told}; the cache's share is not told"
-    return Finding("usage", "ok", told, flags.get(facts.server, ""))
+    told, advice = f"{told}; the cache's share is not told", flags.get(facts.server, "")
+    return Finding("usage", "ok", told, advice, start_command(facts) if advice else "")
 
 
 async def abort(subject: Subject) -> Finding:
@@ -201,7 +203,9 @@ async def abort(subject: Subject) -> Finding:
             "SGLang": "start it with --enable-metrics",
             "llama.cpp": "start it with --metrics",
         }.get(subject.facts.server, "")
-        return Finding("abort", "skip", "cannot tell: the server does not show its load", advice)
+        told = "cannot tell: the server does not show its load"
+        command = start_command(subject.facts) if advice else ""
+        return Finding("abort", "skip", told, advice, command)
     if idle:
         return Finding("abort", "skip", f"cannot tell: {idle} requests of others are running")
     trial = Trial(ModelRequest(_LONG, sampling=replace(_GREEDY, max_tokens=2_048)))

@@ -1,5 +1,6 @@
 """Checks that let the model write nothing: address, key, models, context, raw mode."""
 
+import shlex
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -21,11 +22,12 @@ def reachable(listing: Answer) -> Finding:
     """Whether anything answers at the address."""
     if listing.status:
         return Finding("reachable", "ok", f"answers in {listing.seconds * 1000:.0f} ms")
+    advice = "start the server, or check address and port; this tells what answers here"
     if listing.is_connected and not listing.failure.startswith("no answer"):
         told = f"what answers is no web server: {listing.failure}"
     else:
         told = listing.failure
-    return Finding("reachable", "fail", told, "start the server, or check address and port")
+    return Finding("reachable", "fail", told, advice, "seekling models")
 
 
 async def key(site: Site, listing: Answer) -> Finding:
@@ -34,7 +36,8 @@ async def key(site: Site, listing: Answer) -> Finding:
     if listing.status in (401, 403):
         told = "it refuses the key" if has_key else "it wants a key"
         advice = "set SEEKLING_API_KEY to the key that the server was started with"
-        return Finding("key", "fail", f"{told} (HTTP {listing.status})", advice)
+        told = f"{told} (HTTP {listing.status})"
+        return Finding("key", "fail", told, advice, "export SEEKLING_API_KEY=…")
     if not has_key:
         return _open_to_all(site, "it asks for no key")
     without = await site.get("models", with_key=False)
@@ -82,7 +85,7 @@ def software(facts: ServerFacts, version: str) -> Finding:
     told = f"{facts.server} {version}".rstrip()
     if facts.server == "Ollama" and not facts.context_tokens:
         advice = "Ollama cuts the prompt silently: set OLLAMA_CONTEXT_LENGTH=32768 or more"
-        return Finding("server", "warn", told, advice)
+        return Finding("server", "warn", told, advice, start_command(facts))
     return Finding("server", "ok", told)
 
 
@@ -94,18 +97,35 @@ def context(facts: ServerFacts) -> Finding:
     told = f"{tokens:,} tokens"
     if tokens >= GOOD_CONTEXT_TOKENS:
         return Finding("context", "ok", told)
-    advice = _longer_context(facts.server)
+    advice, command = longer_context(facts.server), start_command(facts)
     if tokens < LEAST_CONTEXT_TOKENS:
-        return Finding("context", "fail", f"{told}: not even two pages fit", advice)
+        return Finding("context", "fail", f"{told}: not even two pages fit", advice, command)
     pages = max(1, (tokens - 4_096) // 3_000)
     told = f"{told}: room for about {pages} of up to 30 pages"
-    return Finding("context", "warn", told, advice)
+    return Finding("context", "warn", told, advice, command)
 
 
-def _longer_context(server: str) -> str:
+def start_command(facts: ServerFacts) -> str:
+    """The command that starts this server as it should be, or prints that; "" where none is known.
+
+    The name of the model is the server's word.
+    """
+    model = shlex.quote(facts.model)
+    commands: Mapping[str, str] = {
+        "SGLang": f"seekling engine argv sglang --model {model}",
+        "vLLM": f"seekling engine argv vllm --model {model}",
+        "llama.cpp": f"seekling engine argv llama.cpp --model {model}",
+        "Ollama": "OLLAMA_CONTEXT_LENGTH=32768 ollama serve",
+        "LM Studio": f"lms load {model} --context-length 32768",
+    }
+    return commands.get(facts.server, "")
+
+
+def longer_context(server: str) -> str:
+    """What to change so that a server of this software gives its model a longer context."""
     flags: Mapping[str, str] = {
-        "SGLang": "start it with --context-length 131072 (see: seekling engine argv sglang)",
-        "vLLM": "start it with --max-model-len 131072 (see: seekling engine argv vllm)",
+        "SGLang": "start it with --context-length 131072",
+        "vLLM": "start it with --max-model-len 131072",
         "llama.cpp": "start it with --ctx-size 32768 or more; the embedded engine:"
         " engine.context_tokens in the settings",
         "Ollama": "set OLLAMA_CONTEXT_LENGTH=32768 or more",

@@ -1,7 +1,7 @@
 """Find out where a model endpoint is and which models it has."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -27,6 +27,10 @@ LOCAL_PORTS: Mapping[int, str] = {
 """Default ports of local model servers, in the order of preference."""
 
 PROBE_SECONDS = 0.3
+"""For what a server says of itself beyond its list of models."""
+LISTING_SECONDS = 1.0
+"""For the list of models of a server on this machine: it may be busy. Where nothing listens, that
+is known at once."""
 
 _MAX_DOCUMENT_BYTES = 4_000_000
 _OWNERS = {
@@ -47,6 +51,27 @@ class FoundModel:
     model: str
     server: str
     """Which software serves it, such as "SGLang": as it says itself, else as its port suggests."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelServer:
+    """What is at an address where models may be."""
+
+    base_url: str
+    """Ends in "/v1"."""
+    server: str
+    """Its software: as it says itself, else as its port suggests."""
+    models: tuple["ListedModel", ...] = ()
+    """Everything that it lists."""
+    failure: str = ""
+    """Why it lists no model, on one line; "" where it does."""
+    is_there: bool = True
+    """Whether anything answers."""
+
+    @property
+    def chat_models(self) -> tuple[str, ...]:
+        """The names of those that write, in its order."""
+        return tuple(model.id for model in self.models if not model.is_embedding)
 
 
 class _Meta(BaseModel):
@@ -98,32 +123,83 @@ async def models_at(
     return [model.id for model in await list_models(base_url, http, api_key=api_key)]
 
 
-async def find_local(
+async def look_at_local(
     http: httpx.AsyncClient, *, ports: Mapping[int, str] = LOCAL_PORTS
-) -> FoundModel | None:
-    """Look for a model server on this machine, at most 0.3 s.
+) -> tuple[ModelServer, ...]:
+    """Look at ports of this machine, all at once, for about a second at most.
 
-    All ports are asked at once; the first one of `ports` that lists a model wins, however late it
-    answers. Embedding models do not count.
+    Args:
+        http: for the requests; no key is sent, since any program may live there.
+        ports: with the software that is usual at each.
+
+    Returns:
+        One entry for each port, in their order.
     """
-    found: dict[int, FoundModel] = {}
+    seen: dict[int, ModelServer] = {}
 
-    async def probe(port: int, server: str) -> None:
-        base_url = f"http://127.0.0.1:{port}/v1"
-        with anyio.move_on_after(PROBE_SECONDS):
-            try:
-                models = await list_models(base_url, http)
-            except ModelError:
-                return  # any other program may live at these ports
-            for model in models:
-                if not model.is_embedding:
-                    found[port] = FoundModel(base_url, model.id, model.server or server)
-                    return
+    async def look(port: int, server: str) -> None:
+        seen[port] = await look_at(f"http://127.0.0.1:{port}/v1", http, server=server)
 
     async with anyio.create_task_group() as tasks:
         for port, server in ports.items():
-            tasks.start_soon(probe, port, server)
-    return next((found[port] for port in ports if port in found), None)
+            tasks.start_soon(look, port, server)
+    return tuple(seen[port] for port in ports)
+
+
+async def look_at(
+    base_url: str,
+    http: httpx.AsyncClient,
+    *,
+    server: str = "",
+    api_key: str | None = None,
+    seconds: float | None = None,
+) -> ModelServer:
+    """Look which models are at an address; that there are none is no error.
+
+    Args:
+        base_url: see `normalise_base_url`.
+        http: for the request.
+        server: its software, where it does not say so itself.
+        api_key: of the endpoint.
+        seconds: longest time; by default that for this machine.
+    """
+    seconds = LISTING_SECONDS if seconds is None else seconds
+    try:
+        with anyio.fail_after(seconds):
+            models = tuple(await list_models(base_url, http, api_key=api_key))
+    except TimeoutError:
+        return ModelServer(base_url, server, failure=f"no list of models within {seconds:g} s")
+    except ModelUnreachable as exc:
+        is_there = not isinstance(exc.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
+        failure = exc.reason if is_there else "nothing answers"
+        return ModelServer(base_url, server, failure=failure, is_there=is_there)
+    except ModelError as exc:
+        return ModelServer(base_url, server, failure=exc.reason)
+    if not models:
+        return ModelServer(base_url, server, failure="it lists no model: load one")
+    said = next((model.server for model in models if model.server), server)
+    has_chat = not all(model.is_embedding for model in models)
+    failure = "" if has_chat else f"no model that writes: {models[0].id}"
+    return ModelServer(base_url, said, models, failure)
+
+
+async def find_local(
+    http: httpx.AsyncClient, *, ports: Mapping[int, str] = LOCAL_PORTS
+) -> FoundModel | None:
+    """Look for a model server on this machine, for about a second at most.
+
+    The first one of `ports` that lists a model wins, however late it answers. Embedding models do
+    not count.
+    """
+    return first_model(await look_at_local(http, ports=ports))
+
+
+def first_model(servers: Iterable[ModelServer]) -> FoundModel | None:
+    """The model that is taken when none is named: the first that writes, of the first server."""
+    for server in servers:
+        if names := server.chat_models:
+            return FoundModel(server.base_url, names[0], server.server)
+    return None
 
 
 def normalise_base_url(address: str) -> str:

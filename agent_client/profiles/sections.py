@@ -25,13 +25,17 @@ class SamplingSection(Section):
     """How tokens are chosen."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """0 always takes the likeliest token."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Least share of the probability that the tokens to choose from have together."""
     top_k: Annotated[int, Field(ge=-1)] | None = None
-    """-1 is the whole vocabulary."""
+    """Most tokens to choose from; -1 is the whole vocabulary."""
     repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
+    """Above 1 makes tokens less likely that were said before; 1 does nothing."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """Longest reply in tokens, reasoning included."""
     seed: int | None = None
+    """The same seed and requests give the same tokens, as far as the server can."""
 
 
 class LimitsSection(Section):

@@ -1,11 +1,11 @@
 """`seekling-mcp doctor`: does the server work here, and what to do where it does not."""
 
 import argparse
-import json
-import os
 import shutil
 import sys
 
+from mcp_server.cli.colour import has_colour
+from mcp_server.cli.json_output import print_json
 from mcp_server.doctor import report
 from mcp_server.doctor.findings import Section
 from mcp_server.doctor.installation import installation
@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ConfigError: a setting is wrong.
     """
-    printer = _Printer(is_quiet=options.json)
+    printer = _Printer(is_quiet=options.json or options.quiet)
     command = own_command()
     printer.show(Section("installation", tuple(installation(command))))
     try:
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 def _conclude(printer: "_Printer", *, as_json: bool) -> int:
     sections = printer.sections
     if as_json:
-        print(json.dumps(report.as_json(sections), ensure_ascii=False))
+        print_json(report.as_json(sections))
     else:
         print(report.conclusion(sections))
     return 1 if report.count(sections, "problem") else 0
@@ -50,8 +50,7 @@ class _Printer:
     def __init__(self, *, is_quiet: bool) -> None:
         self.sections: list[Section] = []
         self._is_quiet = is_quiet
-        is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-        self._has_colour = not is_plain and sys.stdout is not None and sys.stdout.isatty()
+        self._has_colour = sys.stdout is not None and has_colour(sys.stdout)
         self._width = shutil.get_terminal_size().columns
 
     def show(self, section: Section) -> None:

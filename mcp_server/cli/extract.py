@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 from mcp_server.clean import clean, clean_line
+from mcp_server.cli.json_output import print_json
 from mcp_server.errors import (
     ConfigError,
     CorpusError,
@@ -95,7 +96,7 @@ def _read_file(options: argparse.Namespace) -> int:
     if not told["markdown"]:
         raise _no_text(reading.extracted)
     if options.json:
-        print(json.dumps({"id": _id_of(Path(name)), **told}, ensure_ascii=False))
+        print_json({"id": _id_of(Path(name)), **told})
     else:
         print(_as_text(told))
     return 0
@@ -208,7 +209,7 @@ def _read_folder(options: argparse.Namespace) -> int:
     paths = _files_of(options.batch, besides=options.out)
     documents = failed = 0
     cpu_seconds = 0.0
-    progress = _Progress(len(paths))
+    progress = _Progress(len(paths), is_quiet=options.quiet)
     try:
         with options.out.open("wb") as out, closing(_outcomes(paths, options)) as outcomes:
             for outcome in outcomes:
@@ -231,12 +232,13 @@ def _read_folder(options: argparse.Namespace) -> int:
         "cpu_seconds": round(spent, 3),
         "pages_per_cpu_second": round(documents / spent, 1),
     }
-    print(
-        f"{documents:,} documents, {failed:,} failed, in {summary['seconds']:.1f} s; CPU seconds:"
-        f" {cpu_seconds:.2f} of extraction, {spent:.2f} in all;"
-        f" {summary['pages_per_cpu_second']:.0f} pages per CPU-second",
-        file=sys.stderr,
-    )
+    if not options.quiet:
+        print(
+            f"{documents:,} documents, {failed:,} failed, in {summary['seconds']:.1f} s;"
+            f" CPU seconds: {cpu_seconds:.2f} of extraction, {spent:.2f} in all;"
+            f" {summary['pages_per_cpu_second']:.0f} pages per CPU-second",
+            file=sys.stderr,
+        )
     if options.json:
         print(json.dumps(summary))
     return 0
@@ -319,9 +321,9 @@ def _outcome(
 class _Progress:
     """One rewritten line on stderr, if that is a terminal."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, *, is_quiet: bool) -> None:
         self._total = total
-        self._is_shown = sys.stderr.isatty()
+        self._is_shown = sys.stderr.isatty() and not is_quiet
         self._last_shown_at = 0.0
 
     def show(self, done: int) -> None:

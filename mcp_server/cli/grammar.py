@@ -1,28 +1,58 @@
 """The grammar of `seekling-mcp`. Imports nothing heavy, so that `--help` is fast."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from mcp_server.cli.commands import PROGRAM, add_command, add_quiet
+from mcp_server.cli.completion_script import SHELLS
 from mcp_server.cli.hosts_grammar import add_hosts
 from mcp_server.cli.index_grammar import add_index
-from mcp_server.cli.parser import PROGRAM, Parser, UsageError, add_command
+from mcp_server.cli.parser import Parser, Rare, UsageError, closest
 
 if TYPE_CHECKING:
-    from mcp_server.cli.parser import Commands
+    from mcp_server.cli.commands import Commands
 
-COMMANDS = ("serve", "search", "visit", "extract", "index", "install", "uninstall", "doctor")
+COMMANDS = (
+    "serve",
+    "search",
+    "visit",
+    "extract",
+    "index",
+    "install",
+    "uninstall",
+    "doctor",
+    "completion",
+)
 EPILOG = """examples:
-  seekling-mcp                                   serve over stdio, for an MCP host
+  seekling-mcp                              serve over stdio, for an MCP host
   seekling-mcp search "who designed the Eiffel Tower"
   seekling-mcp visit https://example.com --query "what is it for"
-  seekling-mcp extract page.html                 read a local file as a visit would
   seekling-mcp index build notes/ --out ~/notes-index
+  seekling-mcp install claude-desktop       enter it into a host's settings
+  seekling-mcp doctor                       does it work here?
+
+more: seekling-mcp help COMMAND; seekling-mcp help exit-codes
+"""
+_SERVE_EXAMPLES = """examples:
   seekling-mcp serve --index ~/notes-index --providers local
-  seekling-mcp serve --transport http            for many callers, at http://127.0.0.1:8848/mcp
-  seekling-mcp install claude-desktop            enter it into a host's settings
-  seekling-mcp doctor                            does it work here?
+  seekling-mcp serve --transport http       for many callers, at
+                                            http://127.0.0.1:8848/mcp
+"""
+_EXTRACT_EXAMPLES = """examples:
+  seekling-mcp extract page.html
+  seekling-mcp extract --batch pages/ --out pages.jsonl
+"""
+_VISIT_EXAMPLES = """examples:
+  seekling-mcp visit https://example.com --query "what is it for"
+  seekling-mcp visit https://example.com --section list
+"""
+_DOCTOR_EXAMPLES = """exit code: 0 all that is needed works, 1 something does not, 2 wrong settings
+
+examples:
+  seekling-mcp doctor
+  seekling-mcp doctor --offline --json
 """
 
 SEARCH_SETTINGS = (
@@ -96,6 +126,16 @@ OPERATING_SETTINGS = (
     ("--log-format", "F", "text or json (text)"),
     ("--telemetry", "S", "OpenTelemetry spans: off or on (off)"),
 )
+_OFTEN_SEARCHING = frozenset(("--providers", "--index", "--exclude-domains"))
+_OFTEN_VISITING = frozenset(("--page-reader", "--allow-private", "--proxy", "--browser"))
+_OFTEN_SERVING = frozenset(
+    (
+        *("--providers", "--index", "--browser", "--proxy", "--log-level"),
+        *("--transport", "--host", "--port", "--token-file", "--public-url"),
+    )
+)
+_OFTEN_EXAMINED = frozenset(("--providers", "--index", "--browser", "--transport", "--log-level"))
+"""The settings that the help of a command shows; `--help-all` shows all."""
 SETTINGS = (
     *SEARCH_SETTINGS,
     *VISIT_SETTINGS,
@@ -106,11 +146,18 @@ SETTINGS = (
 )
 """Flag, metavar and help of each setting; the flags' names are those of `ServerConfig`."""
 
-PROVIDERS_HELP = """providers, in the order that auto asks those that are configured:
-  by key    serper, brave, tavily, exa, kagi, perplexity, google, jina (SERPER_API_KEY and so on)
-  your own  searxng, index_server, retriever, opensearch, anserini, local (--index)
+_PROVIDERS_HELP = """providers, in the order that auto asks those that are configured:
+  by key    serper, brave, tavily, exa, kagi, perplexity, google, jina
+            (SERPER_API_KEY and so on)
+  your own  searxng, index_server, retriever, opensearch, anserini, local
+            (--index)
   keyless   duckduckgo, wikipedia, arxiv, local (the embedded encyclopedia)
-operators in QUERY: site:a.org -site:b.org after:2024-05 before:2025 lang:de region:at page:2
+operators in QUERY: site:a.org -site:b.org after:2024-05 before:2025 lang:de
+  region:at page:2
+
+examples:
+  seekling-mcp search "who designed the Eiffel Tower" --limit 3
+  seekling-mcp search "site:arxiv.org search agents" --json
 """
 
 
@@ -124,17 +171,18 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """All commands with their flags."""
     parser = Parser(
         prog=PROGRAM,
         description="An MCP server with two tools, web_search and web_visit, and its commands.",
+        usage=f"{PROGRAM} [COMMAND] …",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", prog=PROGRAM, title="commands"
+    )
     _add_serve(commands)
     _add_search(commands)
     _add_visit(commands)
@@ -142,15 +190,19 @@ def build_parser() -> argparse.ArgumentParser:
     add_index(commands)
     add_hosts(commands)
     _add_doctor(commands)
+    _add_completion(commands)
     return parser
 
 
 def _add_serve(commands: "Commands") -> None:
     serve = add_command(
-        commands, "serve", "serve the two tools over stdio or HTTP (the default command)"
+        commands,
+        "serve",
+        "serve the two tools over stdio or HTTP (the default command)",
+        _SERVE_EXAMPLES,
     )
-    _add_settings(serve)
-    _add_serving(serve)
+    _add_settings(serve, _OFTEN_SERVING)
+    _add_serving(serve, _OFTEN_SERVING)
 
 
 def _add_doctor(commands: "Commands") -> None:
@@ -158,30 +210,44 @@ def _add_doctor(commands: "Commands") -> None:
         commands,
         "doctor",
         "check that the server works here, and say what to do where it does not",
-        "exit code: 0 all that is needed works, 1 something does not, 2 wrong settings",
+        _DOCTOR_EXAMPLES,
     )
+    add_quiet(doctor, "the conclusion only")
     doctor.add_argument("--offline", action="store_true", help="ask nobody outside this machine")
-    _add_settings(doctor)
-    _add_serving(doctor)
+    _add_settings(doctor, _OFTEN_EXAMINED)
+    _add_serving(doctor, _OFTEN_EXAMINED)
 
 
-def _add_serving(parser: argparse.ArgumentParser) -> None:
+def _add_completion(commands: "Commands") -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print the completion script of your shell",
+        description="Print the script that completes commands, flags and values at TAB.\n"
+        "Without SHELL, tell how to install it.",
+        epilog="example:\n  source <(seekling-mcp completion bash)       to try it in this shell",
+    )
+    completion.add_argument(
+        "shell", nargs="?", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS)
+    )
+
+
+def _add_serving(parser: argparse.ArgumentParser, shown: Collection[str]) -> None:
     for title, settings in (
         ("what hosts see", TOOL_SETTINGS),
         ("serving over HTTP", HTTP_SETTINGS),
         ("operating", OPERATING_SETTINGS),
     ):
-        _add_group(parser, title, settings)
+        _add_group(parser, title, settings, shown)
 
 
 def _add_search(commands: "Commands") -> None:
     search = add_command(
-        commands, "search", "search as a model would, and print the results", PROVIDERS_HELP
+        commands, "search", "search as a model would, and print the results", _PROVIDERS_HELP
     )
     search.add_argument("query", metavar="QUERY")
     search.add_argument("--limit", type=int, metavar="N", help="number of results (10)")
     search.add_argument(
-        "--preview-chars", type=int, metavar="N", help="longest preview of a result (300)"
+        "--preview-chars", type=int, metavar="N", help=Rare("longest preview of a result (300)")
     )
     search.add_argument("--site", default="", metavar="A,B", help="only pages of these domains")
     search.add_argument("--after", default="", metavar="DATE", help="published then or later")
@@ -189,11 +255,13 @@ def _add_search(commands: "Commands") -> None:
     search.add_argument("--language", default="", metavar="XX", help="ISO 639-1 code: de")
     search.add_argument("--region", default="", metavar="XX", help="ISO 3166-1 code: at")
     search.add_argument("--page", type=int, metavar="N", help="further results: 2 and so on (1)")
-    _add_settings(search, "QUERY")
+    _add_settings(search, _OFTEN_SEARCHING, "QUERY")
 
 
 def _add_visit(commands: "Commands") -> None:
-    visit = add_command(commands, "visit", "read a page as a model would, and print its text")
+    visit = add_command(
+        commands, "visit", "read a page as a model would, and print its text", _VISIT_EXAMPLES
+    )
     visit.add_argument("url", metavar="URL")
     visit.add_argument("--query", default="", metavar="Q", help="only passages that answer it")
     visit.add_argument(
@@ -206,11 +274,17 @@ def _add_visit(commands: "Commands") -> None:
     )
     visit.add_argument("--raw", action="store_true", help="the page's source instead of its text")
     visit.add_argument("--links", action="store_true", help="also list the page's links")
-    _add_settings(visit, "URL")
+    _add_settings(visit, _OFTEN_VISITING, "URL")
 
 
 def _add_extract(commands: "Commands") -> None:
-    extract = add_command(commands, "extract", "read local files as a visit would, without network")
+    extract = add_command(
+        commands,
+        "extract",
+        "read local files as a visit would, without network",
+        _EXTRACT_EXAMPLES,
+    )
+    add_quiet(extract)
     extract.add_argument("file", nargs="?", metavar="FILE", help="a document; - is stdin")
     extract.add_argument(
         "--batch", type=Path, metavar="DIR", help="read every file of a folder, ID.html(.gz)"
@@ -229,32 +303,40 @@ def _add_extract(commands: "Commands") -> None:
     )
 
 
-def _add_settings(parser: argparse.ArgumentParser, arguments: str = "") -> None:
+def _add_settings(
+    parser: argparse.ArgumentParser, shown: Collection[str], arguments: str = ""
+) -> None:
     parser.usage = f"%(prog)s [options] {arguments}".rstrip()  # the flags would fill a screen
     for title, settings in (
         ("settings of searches (over environment and file)", SEARCH_SETTINGS),
         ("settings of visits", VISIT_SETTINGS),
         ("other settings", COMMON_SETTINGS),
     ):
-        _add_group(parser, title, settings)
+        _add_group(parser, title, settings, shown)
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML settings file")
 
 
 def _add_group(
-    parser: argparse.ArgumentParser, title: str, settings: Sequence[tuple[str, str, str]]
+    parser: argparse.ArgumentParser,
+    title: str,
+    settings: Sequence[tuple[str, str, str]],
+    shown: Collection[str],
 ) -> None:
     group = parser.add_argument_group(title)
     for flag, metavar, help_text in settings:
-        group.add_argument(flag, metavar=metavar, help=help_text)
+        told = help_text if flag in shown else Rare(help_text)
+        group.add_argument(flag, metavar=metavar, help=told)
 
 
 def with_default_command(arguments: Sequence[str]) -> list[str]:
     """The arguments with `serve` put first when they name no command."""
     first = arguments[0] if arguments else ""
-    if first in (*COMMANDS, "-h", "--help", "--version"):
+    if first in (*COMMANDS, "-h", "--help", "--help-all", "--version"):
         return list(arguments)
+    if first == "help":
+        return [*arguments[1:], "--help"]
     if first and not first.startswith("-"):
-        raise UsageError(
-            f"unknown command {first!r}; commands: {', '.join(COMMANDS)}; see {PROGRAM} --help"
-        )
+        meant = closest(first, COMMANDS)
+        guess = f"; did you mean {meant!r}?" if meant else ""
+        raise UsageError(f"unknown command {first!r}; commands: {', '.join(COMMANDS)}{guess}")
     return ["serve", *arguments]

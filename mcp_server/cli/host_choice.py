@@ -2,12 +2,12 @@
 
 import argparse
 import difflib
-import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mcp_server.cli.json_output import print_json
 from mcp_server.cli.parser import UsageError
 from mcp_server.errors import UnusableSettings
 from mcp_server.hosts.catalog import HOSTS, Host, Places, host_named, places_here
@@ -91,7 +91,7 @@ def list_hosts(options: argparse.Namespace) -> int:
             }
         )
     if options.json:
-        print(json.dumps({"hosts": rows}, ensure_ascii=False))
+        print_json({"hosts": rows})
         return 0
     print(f"{'HOST':<15} {'HERE':<5} {'ENTERED':<8} SETTINGS")
     for row in rows:
@@ -129,7 +129,7 @@ def make_changes(
         if not options.json:
             _tell(change, options, backup, diff)
     if options.json:
-        print(json.dumps({"hosts": told, "notes": list(notes)}, ensure_ascii=False))
+        print_json({"hosts": told, "notes": list(notes)})
     else:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)

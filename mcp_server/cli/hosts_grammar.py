@@ -4,21 +4,21 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcp_server.cli.parser import add_command
+from mcp_server.cli.commands import add_command
 
 if TYPE_CHECKING:
-    from mcp_server.cli.parser import Commands
+    from mcp_server.cli.commands import Commands
 
 DEFAULT_NAME = "seekling"
 INSTALL_HELP = """without HOST, lists the hosts, which of them are here and where we are entered
 
 examples:
   seekling-mcp install cursor vscode --dry-run
-  seekling-mcp install claude-code --project --setting providers=brave --env BRAVE_API_KEY
-  seekling-mcp install codex --url https://search.corp.example/mcp --token-env SEEKLING_TOKEN
+  seekling-mcp install codex --setting providers=brave --env BRAVE_API_KEY
+  seekling-mcp install codex --url https://search.corp.example/mcp
 
-Hosts give servers no environment: name the keys with --env. Where a host can take a key from its
-own environment, only the variable's name is written.
+Hosts give servers no environment: name the keys with --env. Where a host can
+take a key from its own environment, only the variable's name is written.
 """
 
 
@@ -55,7 +55,12 @@ def add_hosts(commands: "Commands") -> None:
         "--link", action="store_true", help="print a link that opens the host, write nothing"
     )
     _add_place(
-        add_command(commands, "uninstall", "take the server out of the settings of MCP hosts")
+        add_command(
+            commands,
+            "uninstall",
+            "take the server out of the settings of MCP hosts",
+            "example:\n  seekling-mcp uninstall cursor --dry-run",
+        )
     )
 
 

@@ -2,13 +2,13 @@
 
 import argparse
 import hashlib
-import json
 import shutil
 from pathlib import Path
 
 import anyio
 
 from mcp_server.app import open_crawl
+from mcp_server.cli.json_output import print_json
 from mcp_server.cli.progress import ProgressLine, time_left
 from mcp_server.config import ServerConfig, load
 from mcp_server.corpus.build import BuildProgress, BuildReport, build_index
@@ -165,7 +165,7 @@ def print_report(report: BuildReport, directory: Path, *, as_json: bool) -> None
             "resumed_documents": report.resumed_documents,
             "seconds": round(report.seconds, 3),
         }
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(told)
         return
     facts = [
         f"{manifest.documents:,} documents in {manifest.passages:,} passages",

@@ -1,10 +1,10 @@
 """`seekling-mcp index info|verify`: describe an index, and read it whole."""
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 
+from mcp_server.cli.json_output import print_json
 from mcp_server.cli.progress import ProgressLine
 from mcp_server.corpus.embedded import embedded_index_dir
 from mcp_server.corpus.storage.manifest import read_manifest
@@ -27,7 +27,7 @@ def _info(directory: Path, options: argparse.Namespace) -> int:
             "directory": str(directory),
             "index_bytes": size,
         }
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(told)
         return 0
     print(f"{manifest.name} at {directory}")
     print(f"  documents  {manifest.documents:,}")
@@ -43,7 +43,7 @@ def _info(directory: Path, options: argparse.Namespace) -> int:
 
 
 def _verify(directory: Path, options: argparse.Namespace) -> int:
-    line = ProgressLine(quiet=options.json)
+    line = ProgressLine(quiet=options.quiet or options.json)
     try:
         report = verify_index(
             directory,
@@ -54,7 +54,7 @@ def _verify(directory: Path, options: argparse.Namespace) -> int:
         line.finish()
     if options.json:
         told = asdict(report) | {"manifest": report.manifest.model_dump(mode="json")}
-        print(json.dumps({"sound": True, "directory": str(directory)} | told, ensure_ascii=False))
+        print_json({"sound": True, "directory": str(directory)} | told)
         return 0
     print(
         f"sound: {report.files:,} files ({report.bytes / 1e6:,.1f} MB) match their checksums,"

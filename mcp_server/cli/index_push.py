@@ -1,12 +1,12 @@
 """`seekling-mcp index push`: copy an index to OpenSearch or Elasticsearch."""
 
 import argparse
-import json
 import os
 
 import anyio
 
 from mcp_server.app import build_cluster_client
+from mcp_server.cli.json_output import print_json
 from mcp_server.cli.progress import ProgressLine, time_left
 from mcp_server.corpus.cluster.address import ClusterAddress, authorization
 from mcp_server.corpus.cluster.client import Cluster
@@ -57,7 +57,7 @@ def _print_report(report: PushReport, *, as_json: bool) -> None:
             "deleted": report.deleted,
             "seconds": round(report.seconds, 3),
         }
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(told)
         return
     kept = [name for name in report.replaced if name not in report.deleted]
     print(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from mcp_server.clean import clean_line
+from mcp_server.cli.json_output import print_json
 from mcp_server.corpus.index import LocalIndex
 from mcp_server.errors import ConfigError
 from mcp_server.search.types import DEFAULT_LIMIT, SearchHit, SearchQuery
@@ -56,7 +57,7 @@ def _search_one(options: argparse.Namespace, limit: int) -> int:
             }
             for hit in hits
         ]
-        print(json.dumps({"query": text, "hits": told}, ensure_ascii=False))
+        print_json({"query": text, "hits": told})
         return 0
     for number, hit in enumerate(hits, start=1):
         print(f"{number:>3}. {hit.title or '(no title)'}  [{hit.document_id}]")

@@ -1,7 +1,6 @@
 """`seekling-mcp index serve`: an index over HTTP, for other agents and training stacks."""
 
 import argparse
-import json
 import socket
 import sys
 from functools import partial
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import anyio
 
+from mcp_server.cli.json_output import print_json
 from mcp_server.corpus.index import LocalIndex
 from mcp_server.corpus.server import build_index_app
 from mcp_server.errors import ConfigError
@@ -59,7 +59,7 @@ def _announce(index: LocalIndex, listener: socket.socket, *, as_json: bool) -> N
             "documents": manifest.documents,
             "generation": manifest.generation,
         }
-        print(json.dumps(told, ensure_ascii=False), flush=True)
+        print_json(told)
     else:
         print(
             f"{manifest.name}, {manifest.documents:,} documents, at {url}:"

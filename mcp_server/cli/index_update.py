@@ -1,10 +1,10 @@
 """`seekling-mcp index add|delete`: change an index that is there."""
 
 import argparse
-import json
 from pathlib import Path
 
 from mcp_server.cli.index_build import open_sources, progress_text
+from mcp_server.cli.json_output import print_json
 from mcp_server.cli.progress import ProgressLine
 from mcp_server.corpus.update import UpdateReport, add_documents, delete_documents
 from mcp_server.errors import ConfigError
@@ -56,7 +56,7 @@ def _print(report: UpdateReport, directory: Path, *, as_json: bool) -> None:
             "directory": str(directory),
             "seconds": round(report.seconds, 3),
         }
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(told)
         return
     done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
     print(f"{done or 'nothing changed'}; {report.manifest.documents:,} documents in {directory}")

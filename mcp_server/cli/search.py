@@ -1,12 +1,12 @@
 """`seekling-mcp search QUERY`: what a model would get, for people and scripts."""
 
 import argparse
-import json
 from dataclasses import asdict
 
 import anyio
 
 from mcp_server.app import open_services
+from mcp_server.cli.json_output import print_json
 from mcp_server.cli.settings import load_settings
 from mcp_server.config import ServerConfig
 from mcp_server.search.operators import build_query
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     )
     results = anyio.run(_search, load_settings(options), query)
     if options.json:
-        print(json.dumps(asdict(results), ensure_ascii=False))
+        print_json(asdict(results))
     else:
         print(render.results_text(results))
     return 0

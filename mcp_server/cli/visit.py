@@ -1,12 +1,12 @@
 """`seekling-mcp visit URL`: what a model would get, for people and scripts."""
 
 import argparse
-import json
 from dataclasses import asdict
 
 import anyio
 
 from mcp_server.app import open_services
+from mcp_server.cli.json_output import print_json
 from mcp_server.cli.settings import load_settings
 from mcp_server.config import ServerConfig
 from mcp_server.errors import ConfigError
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     page, excerpt = anyio.run(_read, load_settings(options), options.url, wanted, options.raw)
     if options.json:
         told = asdict(page) | {"total_chars": len(page.text)} | asdict(excerpt)
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(told)
     elif options.raw:
         print(excerpt.text)
     else:

@@ -53,10 +53,47 @@ async def test_a_model_s_name_is_found_on_the_local_ports(monkeypatch: pytest.Mo
             await opened_with(model="other")
 
 
+async def test_a_server_s_name_stands_for_what_answers_at_its_usual_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with (
+        scripted_model([], model="a") as other,
+        scripted_model([], model="b") as server,
+        scripted_model([], model="nomic-embed") as embedding,
+    ):
+        ports = {other.port: "vLLM", server.port: "LM Studio", embedding.port: "Ollama"}
+        monkeypatch.setattr("agent_client.model_choice.LOCAL_PORTS", ports)
+        assert (await opened_with(model="lmstudio"))[0] == "b"
+        assert (await opened_with(model="lmstudio", model_name="c"))[0] == "c"
+        with pytest.raises(NoModel, match="no model that writes: nomic-embed"):
+            await opened_with(model="ollama")
+    with pytest.raises(NoModel, match=r"LM Studio .*nothing answers"):
+        await opened_with(model="lmstudio")
+
+
+async def test_without_a_model_each_place_is_told_that_was_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with scripted_model([]) as gone:
+        pass
+    async with scripted_model([], api_key="k") as closed:
+        ports = {gone.port: "SGLang", closed.port: "vLLM"}
+        monkeypatch.setattr("agent_client.model_choice.LOCAL_PORTS", ports)
+        with pytest.raises(NoModel) as caught:
+            await opened_with()
+    assert caught.value.looked_at == (
+        "--model, SEEKLING_MODEL, OPENAI_BASE_URL, settings file: not set",
+        f"SGLang http://127.0.0.1:{gone.port}: nothing answers",
+        f"vLLM http://127.0.0.1:{closed.port}: HTTP 401 for the list of models",
+        "embedded model qwen2.5-coder-0.5b: not on this machine",
+    )
+
+
 @pytest.mark.parametrize(
     ("model", "says", "hint"),
     [
         ("", "no model is configured", "seekling engine pull"),
+        ("lmstudio", r"no model of LM Studio to talk to \(\)", "seekling models"),
         ("embedded", "'qwen2.5-coder-0.5b' is not on this machine", "seekling engine pull"),
         ("qwen2.5-coder-1.5b", "is not on this machine", "engine pull qwen2.5-coder-1.5b"),
         ("no-such-model", "no local server answers", "embedded"),

@@ -84,6 +84,15 @@ def test_a_follow_up_question_sees_all_before_it(chat: Chatting, store: SessionS
     assert history_of(session)[-1].token_ids == (1, 2, 3)
 
 
+def test_json_is_one_object_for_each_answer_and_nothing_else(chat: Chatting) -> None:
+    out = chat("first", "x" * 30_000, "", "third", arguments=("chat", "--json"))
+    first, too_long, third = map(json.loads, out.splitlines())
+    assert (first["question"], first["answer"]) == ("first", "2 messages: first")
+    assert "longer than 20,000" in too_long["error"]["message"]
+    assert third["answer"] == "4 messages: third"
+    assert chat.err.count("\n") == 1  # the error
+
+
 @pytest.mark.parametrize("arguments", [("-c",), ("--resume", "last"), ("--continue",)])
 def test_a_conversation_goes_on_after_a_restart(
     chat: Chatting, store: SessionStore, arguments: tuple[str, ...]

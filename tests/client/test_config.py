@@ -59,7 +59,8 @@ def test_a_malformed_value_says_where_it_stands(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as in_call:
         load(file=file, environ={}, flags={"limits.turns": "x"})
     hints = [str(caught.value.hint) for caught in (in_file, in_environment, in_call)]
-    assert hints == [f"it stands in {str(file)!r}", "it stands in the environment", ""]
+    variable = "it stands in the environment variable SEEKLING_LIMITS_TURNS"
+    assert hints == [f"it stands in {str(file)!r}", variable, ""]
 
 
 def test_a_secret_is_taken_from_the_environment_and_never_printed(tmp_path: Path) -> None:

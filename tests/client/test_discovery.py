@@ -3,7 +3,13 @@ import httpx
 import pytest
 
 from agent_client.errors import ConfigError, MalformedReply, ModelError, ModelUnreachable
-from agent_client.model.discovery import FoundModel, find_local, models_at, normalise_base_url
+from agent_client.model.discovery import (
+    FoundModel,
+    find_local,
+    look_at_local,
+    models_at,
+    normalise_base_url,
+)
 from tests.support.scripted_model import scripted_model
 
 
@@ -92,11 +98,37 @@ async def test_a_server_is_named_as_it_says_itself() -> None:
     assert found == FoundModel("http://127.0.0.1:8000/v1", "m", "SGLang")
 
 
-async def test_silent_ports_are_given_up_and_nothing_is_found() -> None:
+async def test_silent_ports_are_given_up_and_nothing_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent_client.model.discovery.LISTING_SECONDS", 0.1)
     with anyio.fail_after(10):
         async with await anyio.create_tcp_listener(local_host="127.0.0.1") as silent, _http() as h:
             port = silent.extra(anyio.abc.SocketAttribute.local_port)
             assert await find_local(h, ports={port: "A"}) is None
+            [seen] = await look_at_local(h, ports={port: "A"})
+    assert (seen.is_there, seen.failure) == (True, "no list of models within 0.1 s")
+
+
+async def test_each_port_tells_what_is_there_and_why_it_cannot_be_used() -> None:
+    with anyio.fail_after(10):
+        async with scripted_model([]) as gone:
+            pass
+        async with (
+            scripted_model([], model="m") as good,
+            scripted_model([], routes={"/v1/models": {"data": []}}) as empty,
+            scripted_model([], routes={"/v1/models": ["no", "list"]}) as other,
+            _http() as http,
+        ):
+            servers = (gone, good, empty, other)
+            ports = {server.port: name for server, name in zip(servers, "ABCD", strict=True)}
+            seen = await look_at_local(http, ports=ports)
+    assert [(each.server, each.chat_models, each.is_there, each.failure) for each in seen] == [
+        ("A", (), False, "nothing answers"),
+        ("B", ("m",), True, ""),
+        ("C", (), True, "it lists no model: load one"),
+        ("D", (), True, "the list of models is not one"),
+    ]
 
 
 def _http() -> httpx.AsyncClient:

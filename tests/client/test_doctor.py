@@ -2,6 +2,7 @@ import argparse
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,9 +11,17 @@ import pytest
 
 from agent_client.cli import doctor
 from agent_client.conversation import ToolCall, ToolResult, ToolSpec
-from agent_client.doctor import Diagnosis, Finding, examine, tools
+from agent_client.doctor import (
+    Diagnosis,
+    Finding,
+    examine,
+    installation,
+    server_checks,
+    tools,
+)
 from agent_client.errors import ConfigError, ToolServerError
 from agent_client.model.endpoint import Endpoint
+from agent_client.model.server_facts import ServerFacts
 from agent_client.model.transport import HttpxTransport
 from tests.support.scripted_model import Json, Reply, Script, ScriptedModel, scripted_model
 
@@ -415,11 +424,98 @@ async def test_the_command_prints_one_object_for_programs(
     async with scripted_model([], routes=sglang_routes()) as server:
         assert await run("--model", server.base_url, "--quick", "--json") == 1
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (told["schema_version"], told["status"], told["exit_code"]) == (1, "fail", 1)
     [examined] = told["servers"]
     assert (examined["model"], examined["server"]) == ("II-Search-4B", "SGLang")
-    checks = {finding["check"]: finding["outcome"] for finding in examined["findings"]}
-    assert checks["context"] == "ok"
-    assert told["tools"]["outcome"] == "fail"  # its command does not exist
+    findings = {finding["id"]: finding for finding in told["findings"]}
+    assert len(findings) == len(told["findings"])
+    assert findings["model.context"]["outcome"] == "ok"
+    assert findings["model.context"]["subject"] == server.base_url
+    assert findings["tools.tools"]["outcome"] == "fail"  # its command does not exist
+    assert findings["installation.import_names"]["outcome"] == "ok"
+
+
+async def test_without_a_model_the_rest_is_checked_and_it_ends_with_what_to_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("agent_client.model_choice.LOCAL_PORTS", {9: "SGLang"})
+    assert await run() == 6
+    lines = capsys.readouterr().out.splitlines()
+    [model] = [line for line in lines if line.startswith("  fail  model")]
+    assert "SGLang http://127.0.0.1:9: nothing answers; embedded model qwen" in model
+    assert any(line.endswith("-> run: seekling engine pull") for line in lines)
+    assert any(line.startswith("  fail  tools") for line in lines)
+    assert lines[-1] == "2 failed; begin with: seekling engine pull"
+
+
+@pytest.mark.usefixtures("shared_tools")
+async def test_where_all_is_well_it_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SEEKLING_DATA_DIR", str(tmp_path / "data"))
+    async with scripted_model([], routes=sglang_routes()) as server:
+        with anyio.fail_after(20):
+            assert await doctor.run(parse("--model", server.base_url, "--quick")) == 0
+    out = capsys.readouterr().out
+    assert "  ok    tools        2 tools: web_search, web_visit" in out
+    assert out.splitlines()[-1] == 'all is well: seekling ask "…"'
+
+
+async def test_a_wrong_setting_is_a_finding_with_the_command_that_takes_it_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[limits]\nturn = 3\n")
+    monkeypatch.setenv("SEEKLING_CONFIG", str(file))
+    async with scripted_model([], routes=sglang_routes()) as server:
+        assert await run("--model", server.base_url, "--quick") == 1
+        out = capsys.readouterr().out
+        assert "unknown setting 'limits.turn', did you mean 'limits.turns'?" in out
+        assert f"-> run: seekling config unset limits.turn --config {file}" in out
+        assert "  ok    context" in out
+        file.unlink()
+        monkeypatch.setenv("SEEKLING_LIMITS_TURNS", "0")
+        file.write_text("")
+        assert await run("--model", server.base_url, "--quick") == 1
+    assert "-> run: unset SEEKLING_LIMITS_TURNS" in capsys.readouterr().out
+
+
+def test_another_package_that_has_our_names_is_found() -> None:
+    ours = {"agent_client": ["seekling"], "mcp_server": ["seekling", "seekling"]}
+    assert installation.import_names(ours).outcome == "ok"
+    found = installation.import_names(ours | {"mcp_server": ["mcp-server", "seekling"]})
+    assert found.outcome == "fail"
+    assert "mcp-server also installs 'mcp_server'" in found.told
+    assert found.command == "uv tool install seekling"
+
+
+def test_sessions_have_to_be_storable_and_private(tmp_path: Path) -> None:
+    folder = tmp_path / "sessions"
+    assert installation.sessions(folder, is_saving=True).outcome == "ok"
+    folder.mkdir(mode=0o755)
+    seen = installation.sessions(folder, is_saving=True)
+    assert (seen.outcome, seen.command) == ("warn", f"chmod 700 {folder}")
+    folder.chmod(0o700)
+    assert installation.sessions(folder, is_saving=True).outcome == "ok"
+    (tmp_path / "file").write_text("")
+    blocked = installation.sessions(tmp_path / "file" / "sessions", is_saving=True)
+    assert (blocked.outcome, "config set data_dir" in blocked.command) == ("fail", True)
+    assert installation.sessions(folder, is_saving=False).outcome == "skip"
+
+
+@pytest.mark.parametrize(
+    ("server", "command"),
+    [
+        ("SGLang", "seekling engine argv sglang --model 'a b'"),
+        ("Ollama", "OLLAMA_CONTEXT_LENGTH=32768 ollama serve"),
+        ("LM Studio", "lms load 'a b' --context-length 32768"),
+        ("", ""),
+    ],
+)
+def test_a_short_context_ends_with_the_command_for_that_server(server: str, command: str) -> None:
+    facts = ServerFacts("http://h/v1", "a b", server=server, context_tokens=9_000)
+    assert server_checks.context(facts).command == command
 
 
 async def test_each_of_several_servers_is_examined(capsys: pytest.CaptureFixture[str]) -> None:
@@ -437,11 +533,13 @@ async def test_the_command_prints_lines_that_no_server_can_forge(
     async with scripted_model([], routes=sglang_routes(id=name)) as server:
         assert await run("--model", server.base_url, "--quick") == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"model server {server.base_url}"
-    assert "  ok    models      evil[2J ok forged" in lines
+    assert lines[0] == "installation"
+    assert f"model server {server.base_url}" in lines
+    assert "  ok    models       evil[2J ok forged" in lines
     assert not any("\x1b" in line for line in lines)
-    assert lines[-2].startswith("  fail  tools")
-    assert lines[-1].startswith("                    -> ")
+    tools_at = next(at for at, line in enumerate(lines) if line.startswith("  fail  tools"))
+    assert lines[tools_at + 1].startswith("                     -> ")
+    assert lines[-1].startswith("1 failed")
 
 
 async def test_the_command_ends_with_6_where_nothing_answers(

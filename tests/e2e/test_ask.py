@@ -83,12 +83,13 @@ async def test_a_multi_hop_question_is_answered_with_the_pages_really_visited() 
     )
     lines = done.err.splitlines()
     assert lines[0] == f"? {QUESTION}"
-    assert "· Find the lighthouse." in lines
+    assert "▸ thought · Find the lighthouse." in lines
     tool_lines = [line for line in lines if line.startswith("●")]
-    assert tool_lines[0].startswith("● web_search Brindlewick  2 results")
+    assert tool_lines[0].startswith('● web_search "Brindlewick"  2 results · local')
     assert len(tool_lines) == 4
-    assert "5 turns · 1 search · 3 visits" in lines[-1]
-    assert "prefix 100 %" in lines[-1]
+    assert lines[-1].startswith("1 source · 4 calls · ")
+    assert "session " in lines[-1]
+    assert "seekling view" not in done.err  # no hints where no person reads
 
 
 @pytest.mark.usefixtures("shared_tools")
@@ -119,6 +120,64 @@ async def test_json_is_one_object_and_nothing_else() -> None:
         32,
     )
     assert set(told["timings"]) == {"seconds", "model_seconds", "tools_seconds"}
+
+
+@pytest.mark.usefixtures("shared_tools")
+@pytest.mark.parametrize("flag", ["--json", "--format=json"])
+async def test_json_is_one_line_by_either_name(flag: str) -> None:
+    done = await ask([Reply(text="Yes. \x9b\u202e")], flag)
+    assert (done.code, done.err, done.out.count("\n")) == (0, "", 1)
+    assert json.loads(done.out)["answer"] == "Yes. \x9b\u202e"
+    assert done.out.isascii()  # what a terminal would obey is written as an escape
+
+
+@pytest.mark.usefixtures("shared_tools")
+async def test_jsonl_is_every_event_with_the_outcome_at_the_end() -> None:
+    done = await ask(MULTI_HOP, "--format", "jsonl")
+    assert (done.code, done.err) == (0, "")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert {event["schema_version"] for event in events} == {1}
+    assert [event["t"] for event in events] == sorted(event["t"] for event in events)
+    (session_id,) = {event["session_id"] for event in events}
+    assert len(session_id) == 12
+    assert events[0]["type"] == "question_asked"
+    written = "".join(event["text"] for event in events if event["type"] == "answer_delta")
+    assert "It is the Serrin." in written
+    assert any(event["type"] == "reasoning_delta" for event in events)
+    started, *_ = [event for event in events if event["type"] == "tool_started"]
+    assert (started["name"], started["arguments"]) == ("web_search", {"query": "Brindlewick"})
+    finished, *_ = [event for event in events if event["type"] == "tool_finished"]
+    assert finished["id"] == started["id"]
+    assert finished["meta"]["seekling/search"]["provider"] == "local"
+    assert events[-1]["type"] == "finished"
+    assert events[-1]["answer"] == "It is the Serrin. [1]"
+
+
+@pytest.mark.usefixtures("shared_tools")
+async def test_the_last_event_of_a_run_that_failed_is_the_error() -> None:
+    script = [*MULTI_HOP[:2], Reply(status=400, body='{"message": "bad request"}')]
+    done = await ask(script, "--format", "jsonl")
+    last = json.loads(done.out.splitlines()[-1])
+    assert (done.code, last["type"], last["error"]["code"]) == (1, "error", 1)
+    assert "bad request" in last["error"]["message"]
+    assert done.err.count("\n") == 1
+
+
+async def test_a_run_that_cannot_begin_is_one_event() -> None:
+    done = await seekling("ask", "x", "--format", "jsonl", "--model", "http://127.0.0.1:9/v1")
+    told = json.loads(done.out)
+    assert (done.code, told["type"], told["error"]["code"]) == (6, "error", 6)
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("shared_tools")
+async def test_markdown_is_the_answer_with_links_to_its_sources() -> None:
+    done = await ask(MULTI_HOP, "--format", "md")
+    assert done.code == 0
+    url = "https://facts.example/ostrelund"
+    assert done.out.startswith(
+        f"It is the Serrin. [\\[1\\]]({url})\n\n## Sources\n\n1. [Ostrelund]({url}) <{url}>\n2. "
+    )
 
 
 @pytest.mark.usefixtures("shared_tools")
@@ -155,7 +214,8 @@ async def test_a_limit_that_is_reached_is_exit_code_3_with_the_answer() -> None:
     done = await ask(script, "--max-turns", "3")
     assert done.code == 3
     assert done.out == "A guess.\n"
-    assert "turn limit" in done.err
+    assert "the turn limit was reached" in done.err
+    assert "--max-turns" not in done.err
 
 
 @pytest.mark.usefixtures("shared_tools")
@@ -259,6 +319,22 @@ async def running(model: ScriptedModel) -> AsyncGenerator[Process]:
         [str(BIN / "seekling"), "ask", QUESTION, "--model", model.base_url]
     ) as process:
         yield process
+
+
+async def test_a_reader_who_leaves_ends_the_run() -> None:
+    def script(_: dict[str, object]) -> Reply:
+        return Reply(text="word " * 2_000, pause_seconds=0.01)
+
+    with anyio.fail_after(30):
+        async with scripted_model(script) as model:
+            command = f"'{BIN}/seekling' ask '{QUESTION}' --format jsonl --model {model.base_url}"
+            done = await anyio.run_process(
+                ["bash", "-c", f"{command} | head -n 3; exit ${{PIPESTATUS[0]}}"], check=False
+            )
+            assert done.returncode == 141
+            assert json.loads(done.stdout.splitlines()[-1])["type"] == "answer_delta"
+            assert b"Traceback" not in done.stderr
+            assert model.aborts, "the endpoint was told to stop generating"
 
 
 async def test_ctrl_c_stops_the_generation_and_the_server_and_is_exit_code_130() -> None:

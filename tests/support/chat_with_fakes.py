@@ -2,9 +2,11 @@
 
 The model answers "<n> messages: <question>", where n counts the messages it was shown. A question
 with "slow" in it is never answered, one with "stubborn" not even after a Ctrl-C; one with "search"
-calls the tool first, which breaks when it says "broken".
+calls the tool first, which breaks when it says "broken", and one with "late" is never answered
+after that.
 """
 
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -27,8 +29,13 @@ from agent_client.errors import NoModel, ToolServerError
 from agent_client.events import AnswerDelta, Emit
 from agent_client.profiles import load_profile
 
+QUIET = "FAKES_ARE_QUIET"
+"""Set in the environment, the model does not say on stderr what it does."""
+
 
 def _say(line: str) -> None:
+    if os.environ.get(QUIET):
+        return
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
@@ -45,7 +52,8 @@ class EchoModel:
         asked = next(message for message in reversed(request.messages) if message.role == "user")
         question = asked.text.partition("\n")[0]
         emit(AnswerDelta("…"))
-        if "slow" in question or "stubborn" in question:
+        is_late = "late" in question and request.messages[-1] is not asked
+        if is_late or "slow" in question or "stubborn" in question:
             _say("[generating]")
             try:
                 await anyio.sleep_forever()

@@ -287,6 +287,25 @@ def test_an_export_says_how_many_episodes_it_left_out(
     assert len(Path("x.jsonl").read_text().splitlines()) == 1
 
 
+def test_an_export_tells_programs_the_same_and_can_be_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored_run(tmp_path, [ToldEpisode(grade="correct"), ToldEpisode(id="q2", grade="incorrect")])
+    command = "eval export run --format sharegpt --where correct"
+
+    assert main([*command.split(), "--json", "-o", "x.jsonl"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {
+        "path": "x.jsonl",
+        "written": 1,
+        "expected": 2,
+        "left_out": {"does not meet the condition": 1},
+    }
+    assert err == ""
+    assert main([*command.split(), "--quiet", "-o", "y.jsonl"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     "arguments",
     ["table a --by topic", "table a --format csv --by topic", "compare a b", "grade a"],

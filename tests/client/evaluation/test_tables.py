@@ -321,7 +321,7 @@ def test_hostile_names_break_no_table() -> None:
         told.encode()
         assert "\x1b" not in told
         assert "\u202e" not in told
-        assert "<b>" not in told.replace(r"\<b\>", "")
+        assert "<b>" not in told.replace(r"\<b>", "")
         for block in told.split("\n\n"):
             rows = block.replace(r"\|", "").splitlines()
             assert not rows[0].startswith("|") or len({row.count("|") for row in rows}) == 1
