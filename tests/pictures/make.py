@@ -28,7 +28,7 @@ SEEKLING = str(Path(sys.executable).with_name("seekling"))
 QUESTIONS = ROOT / "tests" / "data" / "demo_questions.jsonl"
 QUESTION = "Which river flows through the city where Marie Curie was born?"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-WIDTH, HEIGHT, PHONE_WIDTH, SCALE = 1280, 860, 390, 1.5
+WIDTH, HEIGHT, TALL, PHONE_WIDTH, SCALE = 1280, 860, 1_180, 390, 1.5
 LIVE_AFTER_RECORDS = 9
 DEADLINE_SECONDS = 1_200.0
 
@@ -87,10 +87,10 @@ def evaluation(home: Path) -> None:
             save("view-live.png", page.screenshot())
         work.wait(DEADLINE_SECONDS)
     subprocess.run([SEEKLING, "view", str(run), "--no-open", "-q"], check=True, env=environ(home))
-    with browser() as page:
+    with browser(height=TALL) as page:
         page.goto((run / "view.html").as_uri())
         page.get_by_role("row").nth(5).wait_for()
-        save("view-run.png", page.screenshot(full_page=True, clip=top(page, 1_500)))
+        save("view-run.png", page.screenshot())
         open_question(page, run)
         save("view-question.png", page.screenshot(full_page=True, clip=top(page, 1_700)))
     with browser("dark", PHONE_WIDTH, HEIGHT) as page:

@@ -147,7 +147,8 @@ def _spans(line: tuple[Char, ...]) -> str:
     """The runs of a line that look alike, each at its own column."""
     drawn: list[str] = []
     column = 0
-    for look, cells in groupby(line, key=lambda cell: (cell.fg, cell.bold)):
+    written = len("".join(cell.data for cell in line).rstrip())
+    for look, cells in groupby(line[:written], key=lambda cell: (cell.fg, cell.bold)):
         text = "".join(cell.data for cell in cells)
         if text.strip():
             drawn.append(_span(text, column, *look))
