@@ -51,7 +51,7 @@ demo-questions: model index ## measure how many of the demo questions the embedd
 	@SEEKLING_MCP_PROVIDERS=local $(BIN)/python tests/bench/ask_questions.py tests/data/demo_questions.jsonl -- --model $(MODEL)
 
 test: setup-dev model index ## run the tests
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m "not browser and not slow"
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --ignore=tests/pages -m "not browser and not slow"
 
 # Apart, because it needs an installed Chromium and its time limits need a machine that is not busy.
 test-browser: setup-dev ## run the tests that hang, crash and kill a real browser

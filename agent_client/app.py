@@ -51,6 +51,8 @@ from agent_client.toolbox import McpToolbox
 logger = logging.getLogger(__name__)
 
 SERVER_SCRIPT = "seekling-mcp"
+OWN_SERVER = f"{SERVER_SCRIPT} serve"
+"""What is told of the server that comes with this client."""
 
 _RAW_APIS: Mapping[str, RawApi] = {"SGLang": "generate", "llama.cpp": "llama_cpp"}
 """What raw mode speaks to each server; to all others `/v1/completions`."""
@@ -127,7 +129,8 @@ async def open_tools(
         ToolServerError: it does not start.
     """
     target = tool_server_target(config, os.environ if environ is None else environ)
-    tell(f"tools: {target}")
+    # Of our own server, where it lies says nothing that anybody wants to read with each question.
+    tell(f"tools: {target if config.mcp else OWN_SERVER}")
     async with McpToolbox.open(target, call_seconds=config.limits.tool_seconds) as tools:
         yield tools
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -128,6 +129,60 @@ def test_the_loop_and_what_is_built_on_it_know_ports_and_no_adapters(part: str) 
     assert importers_of("agent_client", *names, "httpx").isdisjoint(
         map(name_of, modules(f"agent_client/{part}"))
     )
+
+
+def parts_known_to(part: str) -> set[str]:
+    """The other parts of the client that the modules of one part import."""
+    names = {
+        name.split(".")[1]
+        for module, imported in imports_of("agent_client").items()
+        if f"{module}.".startswith(f"agent_client.{part}.")
+        for name in imported
+        if name.startswith("agent_client.")
+    }
+    return names - {part, "__version__"}
+
+
+def test_what_pages_show_does_not_know_who_shows_it() -> None:
+    words = {"agent", "conversation", "errors", "events"}  # what happened, in the loop's own words
+    assert parts_known_to("pages") <= {"loopback", "sessions"}
+    assert parts_known_to("timeline") <= {*words, "report", "search_hits", "tool_meta"}
+    viewer = {*words, "pages", "sessions", "timeline"}
+    assert parts_known_to("viewer") <= {*viewer, "evaluation"}
+    assert parts_known_to("web_chat") <= {*viewer, "viewer"}
+
+
+def test_web_servers_stand_in_few_places() -> None:
+    assert importers_of("agent_client", "starlette", "uvicorn") <= {
+        "agent_client.pages.gate",
+        "agent_client.pages.responses",
+        "agent_client.service.chat_api",
+        "agent_client.service.loopback_server",
+        "agent_client.viewer.live_server",
+        "agent_client.web_chat.chat_server",
+    }
+
+
+_INJECTS = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|srcdoc|DOMParser"
+    r"|document\.write|\beval\(|new Function|javascript:|\bon[a-z]{3,20}="
+)
+_LOADS = re.compile(r"https?://[^\s\"'`]*|@import|url\((?!#)")
+_NAMESPACE = "http://www.w3.org/2000/svg"
+
+
+def test_our_pages_cannot_inject_and_load_nothing() -> None:
+    files = [
+        path
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in {".js", ".css", ".html"}
+    ]
+    assert len(files) > 20
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert _INJECTS.findall(text) == [], path.name
+        assert set(_LOADS.findall(text)) <= {_NAMESPACE}, path.name
 
 
 def test_connections_to_models_are_opened_in_the_composition_root() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agent_client.agent.outcome import Source, VisitedPage
 from agent_client.agent.page_address import page_key, trimmed
+from agent_client.agent.page_result import without_marks
 
 UNVERIFIED = "(not visited)"
 """Put behind a citation that leads to no page that the run has read."""
@@ -88,6 +89,7 @@ def cite(
         pages: what was visited, in order.
         by_key: the index in `pages` of further addresses, such as redirected ones, by `page_key`.
     """
+    text = without_marks(text)
     citations = _Citations(pages, by_key or {})
     short = boxed(text)
     body = _without_box(citations.numbered(text), short)

@@ -13,6 +13,7 @@ from agent_client.conversation import ToolResult
 PAGES_META = "seekling/pages"
 """Where our MCP server says in `_meta` which pages were read."""
 
+_ANY_MARK = re.compile(r"</?untrusted-page-[0-9a-f]{6,64}>\n?")
 _OPENING_MARK = re.compile(r"^<(untrusted-page-[0-9a-f]{6,64})>\n", re.MULTILINE)
 
 
@@ -23,6 +24,11 @@ def told_pages(result: ToolResult) -> list[Mapping[str, object]]:
         return []
     pages = cast(list[object], told)
     return [cast(Mapping[str, object], page) for page in pages if isinstance(page, Mapping)]
+
+
+def without_marks(text: str) -> str:
+    """The text without the marks around a page's words, which a model can copy with them."""
+    return _ANY_MARK.sub("", text)
 
 
 def page_bodies(text: str) -> list[tuple[int, int]]:

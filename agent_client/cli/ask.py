@@ -61,6 +61,8 @@ async def run(options: argparse.Namespace) -> int:
         SeeklingClientError: the model or the tools cannot be opened, or failed.
         OSError: stdout takes nothing more.
     """
+    from agent_client.cli.failure import tell_error
+    from agent_client.cli.outcome_form import exit_code
     from agent_client.errors import ConfigError
 
     config = load_config(options)
@@ -108,6 +110,7 @@ def _terminal(options: argparse.Namespace, form: str) -> "Terminal":
 def _print(asked: _Asked, form: str, terminal: "Terminal", *, with_sources: bool) -> None:
     if form == "json":
         from agent_client.cli.event_stream import json_line
+        from agent_client.cli.outcome_form import outcome_json
 
         print(json_line(outcome_json(asked.outcome, asked.model)))
     elif form == "md":
@@ -129,8 +132,8 @@ async def _streamed(
 
     from agent_client.cli.ending import ended_by
     from agent_client.cli.event_stream import EventStream
-    from agent_client.cli.failure import failure_of
-    from agent_client.cli.main import single_leaf
+    from agent_client.cli.failure import failure_of, single_leaf, tell_error
+    from agent_client.cli.outcome_form import exit_code, outcome_json
     from agent_client.errors import SeeklingClientError
 
     scope = anyio.CancelScope()
@@ -166,6 +169,9 @@ async def _asked(
     terminal: "Terminal",
     stream: "EventStream | None" = None,
 ) -> _Asked:
+    if not sys.stderr.isatty():  # on a terminal it was typed just above
+        terminal.question(options.question)
+    terminal.wait_for("starting")  # also while the next lines are imported, which takes a second
     from anyio import get_cancelled_exc_class
 
     from agent_client.app import open_agent
@@ -177,9 +183,6 @@ async def _asked(
             stream.emit(event)
 
     store = SessionStore(sessions_directory(config.data_dir))
-    if not sys.stderr.isatty():  # on a terminal it was typed just above
-        terminal.question(options.question)
-    terminal.wait_for("starting")
     async with open_agent(config, tell=terminal.tell) as agent:
         with _session(options, config, agent, terminal, store) as session:
             if stream:
@@ -208,16 +211,6 @@ def _tell_what_is_kept(session: "Session", name: str, terminal: "Terminal") -> N
         terminal.advise(
             f'kept: {count(steps, "step")} in session {name}; seekling ask -c "…" goes on'
         )
-
-
-def tell_error(error: Exception) -> None:
-    """Say on stderr, on one line, what went wrong and what to do."""
-    from agent_client.cli.failure import failure_of
-    from agent_client.cli.main import error_line
-    from agent_client.errors import SeeklingClientError
-
-    is_ours = isinstance(error, SeeklingClientError)
-    error_line(str(error), failure_of(error).hint if is_ours else "")
 
 
 def _session(
@@ -257,85 +250,3 @@ def short_id(store: "SessionStore", session_id: str) -> str:
             if store.id_of(session_id[:length]) == session_id:
                 return session_id[:length]
     return session_id
-
-
-def exit_code(outcome: "Outcome") -> int:
-    """0 answered, 3 a limit was reached, otherwise the error's own or 1."""
-    from agent_client.agent.outcome import LIMIT_REASONS
-    from agent_client.errors import SeeklingClientError
-
-    if outcome.stop_reason == "answered":
-        return 0
-    if outcome.stop_reason in LIMIT_REASONS:
-        return 3
-    if isinstance(outcome.error, SeeklingClientError):
-        return outcome.error.exit_code
-    return 1
-
-
-def counts_json(outcome: "Outcome") -> dict[str, object]:
-    """What the run used, for `--json`."""
-    counts = outcome.counts
-    return {
-        "turns": counts.turns,
-        "searches": counts.searches,
-        "visits": counts.visits,
-        "tool_calls": counts.tool_calls,
-        "tool_errors": counts.tool_errors,
-        "malformed_calls": counts.malformed_calls,
-        "resamples": counts.resamples,
-        "retries": counts.retries,
-        "compactions": counts.compactions,
-        "repairs": dict(counts.repairs),
-        "guards": dict(counts.guards),
-    }
-
-
-def outcome_json(outcome: "Outcome", model: str) -> dict[str, object]:
-    """The one object that `--json` prints."""
-    usage, prefix = outcome.usage, outcome.prefix
-    told: dict[str, object] = {
-        "question": outcome.question,
-        "answer": outcome.answer,
-        "short_answer": outcome.short_answer,
-        "stop_reason": outcome.stop_reason,
-        "sources": [
-            {
-                "number": source.number,
-                "url": source.url,
-                "title": source.title,
-                "cited": source.is_cited,
-            }
-            for source in outcome.sources
-        ],
-        "counts": counts_json(outcome),
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "cached_tokens": usage.cached_tokens,
-        },
-        "prefix": None
-        if prefix is None
-        else {
-            "mean": round(prefix.mean, 4),
-            "worst": round(prefix.worst, 4),
-            "turns": prefix.turns,
-        },
-        "cost_usd": outcome.cost_usd,
-        "timings": {
-            "seconds": round(outcome.seconds, 3),
-            **{f"{name}_seconds": round(value, 3) for name, value in outcome.timings.items()},
-        },
-        "model": model,
-        "profile": outcome.profile,
-        "profile_digest": outcome.profile_digest,
-        "run_id": outcome.run_id,
-    }
-    if outcome.error is not None:
-        told["error"] = {
-            "type": type(outcome.error).__name__,
-            "message": str(outcome.error),
-            "hint": getattr(outcome.error, "hint", ""),
-            "code": exit_code(outcome),
-        }
-    return told

@@ -45,6 +45,7 @@ def add_display(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object for each answer")
     parser.add_argument("--show-thinking", action="store_true", help="what the model thinks, whole")
     parser.add_argument("--all-sources", action="store_true", help="list uncited sources too")
+    parser.add_argument("-q", "--quiet", action="store_true", help="the answers only")
 
 
 async def run(options: argparse.Namespace) -> int:

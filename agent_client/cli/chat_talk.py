@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager
 
 from agent_client.agent.agent import Agent
 from agent_client.agent.outcome import Outcome
-from agent_client.cli.ask import exit_code, outcome_json, short_id, tell_error
+from agent_client.cli.ask import short_id
 from agent_client.cli.chat_commands import obey
 from agent_client.cli.ending import ended_by
 from agent_client.cli.event_stream import json_line
-from agent_client.cli.failure import failure_of
+from agent_client.cli.failure import failure_of, single_leaf, tell_error
 from agent_client.cli.line_input import LineReader, stoppable
-from agent_client.cli.main import single_leaf
+from agent_client.cli.outcome_form import exit_code, outcome_json
 from agent_client.cli.render import Terminal
 from agent_client.errors import SeeklingClientError, SessionError
 from agent_client.events import Note
@@ -70,7 +70,7 @@ class Chat:
         self._terminal = Terminal(
             out=sys.stdout,
             err=sys.stderr,
-            is_silent=options.json,
+            is_silent=options.json or options.quiet,
             shows_thinking=options.show_thinking,
             shows_all_sources=options.all_sources,
         )
@@ -188,7 +188,7 @@ class Chat:
             print(json_line(outcome_json(outcome, agent.model.name)), flush=True)
         else:
             name = short_id(self.store, session.id)
-            self._terminal.answer(outcome, with_sources=True, session_name=name)
+            self._terminal.answer(outcome, with_sources=not self.options.quiet, session_name=name)
         self.exit_code = exit_code(outcome)
         if outcome.error is not None:
             tell_error(outcome.error)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+PROGRAM = "seekling"
+
 GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "ask": {

@@ -27,8 +27,9 @@ def add_parser(
 
 async def run(options: argparse.Namespace) -> int:
     """Print the script, or how to install it."""
+    from agent_client.cli.commands import PROGRAM
     from agent_client.cli.completion_script import completion_script
-    from agent_client.cli.main import PROGRAM, build_parser
+    from agent_client.cli.main import build_parser
     from agent_client.cli.options import fixed_values, load_config
     from agent_client.profiles.loading import BUILT_IN
 

@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent_client.cli.json_output import print_json
 from agent_client.cli.options import SETTINGS, add_settings
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _file_text(settings: "Settings") -> str:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from agent_client.clean import terminal_json, terminal_line
+    from agent_client.clean import terminal_line
     from agent_client.cli.colour import has_colour
     from agent_client.config import SECRETS
 
@@ -204,7 +205,7 @@ def _show(options: argparse.Namespace) -> None:
             for key, told in origins.items()
         ]
         told = {"schema_version": SCHEMA_VERSION, "file": str(settings.file), "settings": rows}
-        print(terminal_json(json.dumps(told, ensure_ascii=False)))
+        print_json(told)
         return
     dim, off = (_DIM, _OFF) if has_colour(sys.stdout) else ("", "")
     for key, told in origins.items():
@@ -220,7 +221,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _get(options: argparse.Namespace) -> None:
-    from agent_client.clean import terminal_json, terminal_line
+    from agent_client.clean import terminal_line
     from agent_client.config import check_key
 
     check_key(options.key)
@@ -229,7 +230,7 @@ def _get(options: argparse.Namespace) -> None:
     if options.json:
         origin = _origin_json(settings, options.key, _file_text(settings))
         told = {"key": options.key, "value": value, "origin": origin}
-        print(terminal_json(json.dumps(told, ensure_ascii=False)))
+        print_json(told)
     else:
         plain = value if isinstance(value, str) else "" if value is None else json.dumps(value)
         print(terminal_line(plain, 100_000))
@@ -306,7 +307,7 @@ def _tell_change(options: argparse.Namespace, path: Path, change: str) -> None:
         warning = f"the settings as a whole are wrong: {exc}"
     if options.json:
         told = {"file": str(path), "change": change, "effective": effective, "warning": warning}
-        print(json.dumps(told))
+        print_json(told)
         return
     print(terminal_line(change, MAX_VALUE_CHARS))
     print(terminal_line(f"settings file: {path}", 2_000), file=sys.stderr)
@@ -317,7 +318,7 @@ def _tell_change(options: argparse.Namespace, path: Path, change: str) -> None:
 def _path(options: argparse.Namespace) -> None:
     path = _file(options)
     if options.json:
-        print(json.dumps({"file": str(path), "exists": path.is_file()}))
+        print_json({"file": str(path), "exists": path.is_file()})
         return
     print(path)
     if not path.exists():
@@ -339,7 +340,7 @@ def _list(options: argparse.Namespace) -> None:
             }
             for setting in settings
         ]
-        print(json.dumps({"schema_version": SCHEMA_VERSION, "settings": rows}))
+        print_json({"schema_version": SCHEMA_VERSION, "settings": rows})
         return
     for setting in settings:
         default = (

@@ -1,7 +1,6 @@
 """`seekling doctor`: look at the model server and the tools, and say what to change."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import AsyncGenerator
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, runtime_checkable
 
+from agent_client.cli.json_output import print_json
 from agent_client.cli.options import SETTINGS, add_settings, load_config
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ SCHEMA_VERSION = 1
 _MODELS = "seekling models"
 _LONGER_EMBEDDED = "seekling config set engine.context_tokens 32768"
 _CHECK_CHARS = 12
+_WRAPPED_COLUMNS = 60
+"""A terminal narrower than this has no room for a margin: it breaks the lines itself."""
 _COLOURS = {"ok": "\x1b[32m", "warn": "\x1b[33m", "fail": "\x1b[31m", "skip": "\x1b[2m"}
 _OFF = "\x1b[0m"
 
@@ -74,9 +76,7 @@ async def run(options: argparse.Namespace) -> int:
     command = "" if config.mcp else "seekling-mcp doctor"
     report.add("tools", "", await tools(open_tools(config), command=command))
     if options.json:
-        from agent_client.clean import terminal_json
-
-        print(terminal_json(json.dumps(report.as_json(), ensure_ascii=False)))
+        print_json(report.as_json())
     else:
         printer.title(report.summary())
     return report.exit_code
@@ -161,7 +161,7 @@ def _what_to_do(error: "SeeklingClientError") -> tuple[str, str]:
     begin, _, rest = error.hint.partition("run: ")
     if rest:
         command, _, advice = rest.partition(", ")
-        return begin.rstrip("; ") or advice, command
+        return begin.rstrip("; ") or advice.removeprefix("or "), command
     return error.hint, "seekling engine status" if isinstance(error, EngineError) else _MODELS
 
 
@@ -301,16 +301,24 @@ class _Printer:
         word = {"skip": "-"}.get(finding.outcome, finding.outcome).ljust(4)
         if self._has_colour:
             word = f"{_COLOURS[finding.outcome]}{word}{_OFF}"
-        self._print(f"  {word}  {finding.check:<{_CHECK_CHARS}} ", finding.told)
+        margin = 9 + _CHECK_CHARS
+        self._print(f"  {word}  {finding.check:<{_CHECK_CHARS}} ", finding.told, margin)
         for line in (finding.advice, finding.command and f"run: {finding.command}"):
             if line:
-                self._print(" " * (9 + _CHECK_CHARS) + "-> ", line)
+                self._print(" " * margin + "-> ", line, margin + 3)
 
-    def _print(self, start: str, text: str) -> None:
+    def _print(self, start: str, text: str, margin: int = 0) -> None:
         from agent_client.clean import terminal_line
+        from agent_client.cli.cells import wrapped
+        from agent_client.cli.live_region import screen_size
 
-        if self._out is not None:  # the text holds what a server says of itself
-            print(start + terminal_line(text, MAX_LINE_CHARS), file=self._out, flush=True)
+        if self._out is None:
+            return
+        lines = [terminal_line(text, MAX_LINE_CHARS)]  # holds what a server says of itself
+        columns = screen_size(self._out).columns
+        if self._out.isatty() and columns >= _WRAPPED_COLUMNS:
+            lines = wrapped(lines[0], columns - margin)
+        print(start + f"\n{' ' * margin}".join(lines), file=self._out, flush=True)
 
 
 def _tell(line: str) -> None:

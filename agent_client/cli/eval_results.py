@@ -106,7 +106,7 @@ def _export(options: argparse.Namespace) -> int:
     if options.json or options.quiet:
         return 0
     lines = [f"{report.path}: {report.written:,} of {run.expected:,} episodes"]
-    lines += [f"  left out: {count:,} {reason}" for reason, count in left_out.items()]
+    lines += [f"  left out: {count:,} {reason}" for reason, count in left_out.items() if count]
     for line in lines:
         print(terminal_text(line), file=sys.stderr)
     return 0

@@ -7,6 +7,7 @@ doctor` can find out more, the line says so.
 import shlex
 from dataclasses import dataclass
 
+from agent_client.cli.stderr_lines import error_line
 from agent_client.errors import (
     ConfigError,
     EngineError,
@@ -61,6 +62,19 @@ def failure_of(error: SeeklingClientError) -> Failure:
     hint = "; ".join(part for part in (error.hint, f"run: {command}" if command else "") if part)
     places = error.looked_at if isinstance(error, NoModel) else ()
     return Failure(type(error).__name__, str(error), hint, places, error.exit_code)
+
+
+def tell_error(error: Exception) -> None:
+    """Say on stderr, on one line, what went wrong and what to do."""
+    is_ours = isinstance(error, SeeklingClientError)
+    error_line(str(error), failure_of(error).hint if is_ours else "")
+
+
+def single_leaf(exc: BaseException) -> BaseException:
+    """The one exception inside nested groups, as task groups raise them."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc
 
 
 def _examination(error: SeeklingClientError) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, NoReturn
 
-from agent_client.cli.commands import COMMANDS, command_list
+from agent_client.cli.commands import COMMANDS, PROGRAM, command_list
 from agent_client.cli.ending import ended_by, signals_interrupt
 from agent_client.cli.exit_codes import ExitCode, exit_code_lines
 from agent_client.cli.parser import Parser, UsageError, closest
@@ -23,7 +23,6 @@ from agent_client.cli.parser import Parser, UsageError, closest
 if TYPE_CHECKING:
     from agent_client.cli.failure import Failure
 
-PROGRAM = "seekling"
 _EXAMPLES = f"""
 examples:
   {PROGRAM} "Which river flows through the city where Marie Curie was born?"
@@ -130,7 +129,7 @@ def main(arguments: Sequence[str]) -> int:
         _give_up_stdout()
         return ExitCode.READER_GONE
     except Exception as exc:
-        from agent_client.cli.failure import failure_of
+        from agent_client.cli.failure import failure_of, single_leaf
         from agent_client.errors import SeeklingClientError
 
         leaf = single_leaf(exc)
@@ -160,22 +159,6 @@ def _give_up_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def single_leaf(exc: BaseException) -> BaseException:
-    """The one exception inside nested groups, as task groups raise them."""
-    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
-        exc = exc.exceptions[0]
-    return exc
-
-
-def error_line(message: str, hint: str) -> None:
-    """Tell on stderr, on one line, what went wrong and what to do."""
-    from agent_client.clean import terminal_line
-
-    joint = " " if message.endswith(("?", ".", "!")) else "; "
-    line = f"{message}{joint}{hint}" if hint else message
-    print(f"{PROGRAM}: {terminal_line(line, 2_000)}", file=sys.stderr)
-
-
 def _fail(kind: str, message: str, code: int, *, as_json: bool = False) -> int:
     from agent_client.cli.failure import Failure
 
@@ -185,10 +168,11 @@ def _fail(kind: str, message: str, code: int, *, as_json: bool = False) -> int:
 def _tell(failure: "Failure", *, as_json: bool) -> int:
     """Tell on stderr, and as JSON on stdout if wanted, why a command ended; give its exit code."""
     from agent_client.clean import terminal_line
+    from agent_client.cli.stderr_lines import MAX_LINE_CHARS, error_line
 
     error_line(failure.message, failure.hint)
     for line in failure.looked_at:
-        print(f"  {terminal_line(line, 2_000)}", file=sys.stderr)
+        print(f"  {terminal_line(line, MAX_LINE_CHARS)}", file=sys.stderr)
     if as_json:
         import json
 

@@ -3,10 +3,10 @@
 import argparse
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from agent_client.cli.options import add_settings, load_config
+from agent_client.cli.stderr_lines import tell
 
 if TYPE_CHECKING:
     from agent_client.service.research_tool import ResearchServer
@@ -54,7 +54,7 @@ async def run(options: argparse.Namespace) -> int:
     if not 0 <= wait <= MAX_WAIT_SECONDS:
         raise ConfigError(f"--wait {wait} is not between 0 and {MAX_WAIT_SECONDS}")
     server = ResearchServer(
-        lambda: open_agent(config, tell=_tell),
+        lambda: open_agent(config, tell=tell),
         recording=session_recorder(config, "research"),
         wait_seconds=wait,
     )
@@ -64,12 +64,6 @@ async def run(options: argparse.Namespace) -> int:
         await server.mcp.run_stdio_async()
         tasks.cancel_scope.cancel()
     return 0
-
-
-def _tell(line: str) -> None:
-    from agent_client.clean import terminal_text
-
-    print(terminal_text(line), file=sys.stderr, flush=True)
 
 
 async def _end_at_signal(server: "ResearchServer") -> None:

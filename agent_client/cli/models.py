@@ -1,11 +1,11 @@
 """`seekling models`: which models answer on this machine, and whether they call tools."""
 
 import argparse
-import json
 import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from agent_client.cli.json_output import print_json
 from agent_client.cli.options import load_config
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ async def run(options: argparse.Namespace) -> int:
     embedded = [name for name in MODELS if is_here(name)]
     chosen = _chosen(config, servers, embedded)
     if options.json:
-        from agent_client.clean import terminal_json
-
-        told = _as_json(config, servers, embedded, chosen)
-        print(terminal_json(json.dumps(told, ensure_ascii=False)))
+        print_json(_as_json(config, servers, embedded, chosen))
     else:
         _print(config, servers, embedded, chosen)
     if embedded or any(server.models for server in servers):

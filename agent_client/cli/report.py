@@ -133,8 +133,14 @@ async def _researched(
     config = load_config(options)
     steps = steps_file(topic, config.data_dir) if config.save else None
     with _store(steps, is_fresh=options.fresh) as store:
-        async with open_agent(config, tell=terminal.tell) as agent:
-            report = await _written(topic, agent, plan, store, terminal, is_kept=steps is not None)
+
+        async def work() -> "Report":
+            terminal.wait_for("starting")
+            async with open_agent(config, tell=terminal.tell) as agent:
+                is_kept = steps is not None
+                return await _written(topic, agent, plan, store, terminal, is_kept=is_kept)
+
+        report = await terminal.while_moving(work)
         await files.write(report)
         if steps and not options.keep:
             steps.unlink(missing_ok=True)

@@ -2,9 +2,11 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
-from agent_client.cli.tool_call import add_common, aside, call_once, failure_in, print_json
+from agent_client.cli.stderr_lines import error_line
+from agent_client.cli.tool_call import add_common, aside, call_once, failure_in, print_result
 
 if TYPE_CHECKING:
     from agent_client.conversation import ToolResult
@@ -16,6 +18,11 @@ _LIMIT = ("limit", "num_results", "max_results", "top_k", "count", "numResults",
 MAX_TITLE_CHARS = 200
 MAX_URL_CHARS = 2_000
 MAX_PREVIEW_CHARS = 400
+_FAILURES = ("failed", "blocked")
+"""What our server says of a provider that could not be asked."""
+_ENCYCLOPEDIA = "https://encyclopedia.example/"
+"""Where the pages are that come with our server."""
+_INDENT = "    "
 _BOLD, _DIM, _OFF = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 _EXAMPLES = """examples:
@@ -66,9 +73,12 @@ async def run(options: argparse.Namespace) -> int:
             {"url": hit.url, "title": hit.title, "published": hit.published, "preview": hit.preview}
             for hit in found.hits
         ]
-        return print_json(result, {"query": options.query, "hits": hits})
+        warning = unasked_web(result, found.hits)
+        return print_result(result, {"query": options.query, "hits": hits, "warning": warning})
     if error := failure_in(result):
         raise error
+    if warning := unasked_web(result, found.hits):
+        error_line(warning, "see who can be asked: seekling-mcp doctor")
     if found.hits:
         _print_hits(found.hits)
     elif _is_empty(result):
@@ -79,6 +89,22 @@ async def run(options: argparse.Namespace) -> int:
         for note in found.notes:
             aside(note)
     return 0
+
+
+def unasked_web(result: "ToolResult", hits: "tuple[Hit, ...]") -> str:
+    """That the web could not be asked and the hits come from this machine; "" otherwise."""
+    from agent_client.tool_meta import SEARCH_META
+
+    told = result.meta.get(SEARCH_META)
+    meta = cast(Mapping[str, object], told) if isinstance(told, Mapping) else {}
+    asked = meta.get("providers")
+    outcomes = cast(Mapping[str, object], asked) if isinstance(asked, Mapping) else {}
+    unasked = [f"{name} {outcome}" for name, outcome in outcomes.items() if outcome in _FAILURES]
+    if not (unasked and hits and meta.get("provider") == "local"):
+        return ""
+    is_ours = all(hit.url.startswith(_ENCYCLOPEDIA) for hit in hits)
+    place = "the small embedded encyclopedia" if is_ours else "your own index"
+    return f"the web could not be asked ({', '.join(unasked)}): these hits are from {place}"
 
 
 def _is_empty(result: "ToolResult") -> bool:
@@ -97,16 +123,23 @@ def _print_text(result: "ToolResult") -> None:
 
 def _print_hits(hits: "tuple[Hit, ...]") -> None:
     from agent_client.clean import terminal_line
+    from agent_client.cli.cells import wrapped
     from agent_client.cli.colour import has_colour
+    from agent_client.cli.live_region import screen_size
+    from agent_client.cli.render import READ_COLUMNS
 
     bold, dim, off = (_BOLD, _DIM, _OFF) if has_colour(sys.stdout) else ("", "", "")
+    columns = min(screen_size(sys.stdout).columns, READ_COLUMNS) - len(_INDENT)
+    columns = columns if sys.stdout.isatty() else 0  # programs take a preview as one line
     blocks: list[str] = []
     for number, hit in enumerate(hits, 1):
         title = terminal_line(hit.title, MAX_TITLE_CHARS) or "(no title)"
         url = terminal_line(hit.url, MAX_URL_CHARS)
         when = terminal_line(hit.published, 40)
-        lines = [f"{number:>2}. {bold}{title}{off}", f"    {url}{f'  {when}' if when else ''}"]
+        lines = [f"{number:>2}. {bold}{title}{off}"]
+        lines.append(f"{_INDENT}{url}{f'  {when}' if when else ''}")
         if preview := terminal_line(hit.preview, MAX_PREVIEW_CHARS):
-            lines.append(f"    {dim}{preview}{off}")
+            rows = wrapped(preview, columns) if columns else [preview]
+            lines += [f"{_INDENT}{dim}{row}{off}" for row in rows]
         blocks.append("\n".join(lines))
     print("\n\n".join(blocks), flush=True)

@@ -1,11 +1,11 @@
 """`seekling serve`: the agent as a model behind an OpenAI-compatible endpoint."""
 
 import argparse
-import json
-import sys
 from typing import TYPE_CHECKING
 
+from agent_client.cli.json_output import print_json
 from agent_client.cli.options import add_settings, load_config
+from agent_client.cli.stderr_lines import tell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ async def run(options: argparse.Namespace) -> int:
     if options.max_running < 1:
         raise ConfigError(f"--max-running {options.max_running} is less than 1")
     with listen(options.host, options.port) as listener:
-        async with open_agent(config, tell=_tell) as agent:
+        async with open_agent(config, tell=tell) as agent:
             app = ChatApp(
                 agent,
                 token=token,
@@ -68,17 +68,11 @@ async def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(line: str) -> None:
-    from agent_client.clean import terminal_text
-
-    print(terminal_text(line), file=sys.stderr, flush=True)
-
-
 def _announce(address: str, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"url": address, "model": "seekling"}), flush=True)
+        print_json({"url": address, "model": "seekling"})
     else:
-        _tell(f"serving the model 'seekling' at {address}")
+        tell(f"serving the model 'seekling' at {address}")
 
 
 def _read_token(name: "str | Path | None") -> str:

@@ -1,13 +1,14 @@
 """One call of a search or visit tool for a person, as the agent would make it."""
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
+from agent_client.cli.json_output import print_json
 from agent_client.cli.options import load_config
+from agent_client.cli.stderr_lines import error_line
 
 if TYPE_CHECKING:
     from agent_client.conversation import ToolResult, ToolSpec
@@ -116,11 +117,9 @@ def failure_in(result: "ToolResult") -> "ToolFailed | None":
     return ToolUnavailable(message, hint=_WHO_CAN_BE_ASKED if is_search else "")
 
 
-def print_json(result: "ToolResult", more: Mapping[str, object]) -> int:
+def print_result(result: "ToolResult", more: Mapping[str, object]) -> int:
     """Print the whole result as one JSON object, an error told on stderr too; gives the code."""
-    from agent_client.clean import terminal_json
     from agent_client.cli.failure import failure_of
-    from agent_client.cli.main import error_line
 
     told: dict[str, object] = {
         "schema_version": 1,
@@ -135,7 +134,7 @@ def print_json(result: "ToolResult", more: Mapping[str, object]) -> int:
         failure = failure_of(error)
         told["error"] = failure.as_json()
         error_line(failure.message, failure.hint)
-    print(terminal_json(json.dumps(told, ensure_ascii=False)))
+    print_json(told)
     return error.exit_code if error else 0
 
 

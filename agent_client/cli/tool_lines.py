@@ -7,12 +7,12 @@ from typing import cast
 from agent_client.agent.page_result import told_pages
 from agent_client.clean import terminal_line
 from agent_client.conversation import ToolCall, ToolResult
+from agent_client.search_hits import read_hits
 from agent_client.tool_meta import ERROR_META, ERRORS_META, SEARCH_META
 
 MAX_ASKED_CHARS = 300
 MAX_REASON_CHARS = 200
 _SCHEME = re.compile(r"(?i)^https?://(?:www\.)?")
-_HIT = re.compile(r"^Index: \d+$", re.MULTILINE)
 _ERROR_START = re.compile(r"^Error(?: executing tool \w{1,100})?:\s*")
 _KINDS = {
     "rate_limited": "rate limited",
@@ -48,7 +48,7 @@ def came_back(result: ToolResult) -> str:
     pages = told_pages(result)
     if pages:
         return _visited(pages, result)
-    if hits := _HIT.findall(result.text):
+    if hits := read_hits(result.text).hits:
         return count(len(hits), "result")
     if result.text.startswith("No results"):
         return "no results"

@@ -1,12 +1,13 @@
 """`seekling view`: a run, two runs or a session as a page in the browser."""
 
 import argparse
-import json
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from agent_client.cli.json_output import print_json
 from agent_client.cli.options import load_config
+from agent_client.cli.stderr_lines import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from agent_client.evaluation.records.stored_run import StoredRun
     from agent_client.sessions.store import SessionStore
     from agent_client.viewer.document import EpisodeView, ViewIndex
-    from agent_client.viewer.live_run import Reading
+    from agent_client.viewer.followed_run import Reading
 
 VIEW_NAME = "view.html"
 HOST = "127.0.0.1"
@@ -116,7 +117,7 @@ def _write_runs(options: argparse.Namespace, target: "Runs") -> None:
     episodes = [RunEpisodes(run, grader) for run in runs]
     _write(options, out, index, episodes, sum(map(len, episodes)), left_out=_not_over(runs))
     if any(run.is_being_written for run in runs) and not (options.quiet or options.json):
-        _tell("the run is at work; to follow it: seekling view RUN --live")
+        tell("the run is at work; to follow it: seekling view RUN --live")
 
 
 def _write_session(options: argparse.Namespace, target: "Session", store: "SessionStore") -> None:
@@ -183,6 +184,7 @@ def _write(
     *,
     left_out: int,
 ) -> None:
+    from agent_client.clean import terminal_text
     from agent_client.cli.browser import open_in_browser
     from agent_client.viewer.view_file import write_view
 
@@ -193,14 +195,14 @@ def _write(
         raise _unwritable(out, exc) from exc
     if not is_silent:
         what = "question" if index.kind == "session" else "episode"
-        _tell(f"{total:,} {what}{'' if total == 1 else 's'}, {size / 1e6:,.1f} MB")
+        tell(f"{total:,} {what}{'' if total == 1 else 's'}, {size / 1e6:,.1f} MB")
         if left_out:
-            _tell(f"{left_out:,} of them {'is' if left_out == 1 else 'are'} not over")
+            tell(f"{left_out:,} of them {'is' if left_out == 1 else 'are'} not over")
     if options.json:
         told = {"path": str(out), "kind": index.kind, "episodes": total, "bytes": size}
-        print(json.dumps(told | {"not_over": left_out}))
+        print_json(told | {"not_over": left_out})
         return
-    print(out)
+    print(terminal_text(str(out)) if sys.stdout.isatty() else out)  # a program gets it as it is
     if not options.no_open and sys.stdout.isatty():
         open_in_browser(out.resolve().as_uri())
 
@@ -209,7 +211,7 @@ def _progress(total: int, *, is_silent: bool) -> "Callable[[int], None]":
     """Tells on a terminal's stderr how far it is."""
     told_at = time.monotonic()
 
-    def tell(done: int) -> None:
+    def show(done: int) -> None:
         nonlocal told_at
         now = time.monotonic()
         if now - told_at >= _TOLD_EACH_SECONDS:
@@ -218,7 +220,7 @@ def _progress(total: int, *, is_silent: bool) -> "Callable[[int], None]":
         if done == total:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
-    return tell if sys.stderr.isatty() and not is_silent else lambda _: None
+    return show if sys.stderr.isatty() and not is_silent else lambda _: None
 
 
 # Live.
@@ -227,55 +229,48 @@ def _progress(total: int, *, is_silent: bool) -> "Callable[[int], None]":
 async def _serve(options: argparse.Namespace, directory: "Path") -> int:
     import anyio
 
+    from agent_client.cli.browser import open_in_browser
     from agent_client.evaluation.records.stored_run import read_run
     from agent_client.evaluation.statistics.judged import default_grader
     from agent_client.pages.gate import PageGate, entry_address, new_token
     from agent_client.service.loopback_server import listen, serve, url_of
-    from agent_client.viewer.live_run import LiveRun
+    from agent_client.viewer.followed_run import FollowedRun
     from agent_client.viewer.live_server import LiveServer
 
-    run = LiveRun(directory, options.grader or default_grader(read_run(directory)))
+    run = FollowedRun(directory, options.grader or default_grader(read_run(directory)))
     server = LiveServer(run)
     with listen(HOST, options.port) as listener:
-        token = new_token()
-        _announce(options, entry_address(url_of(listener), token), run.latest)
+        token, code, base = new_token(), new_token(), url_of(listener)
+        _announce(options, entry_address(base, token), run.latest)
+        if not (options.no_open or options.json) and sys.stdout.isatty():
+            open_in_browser(entry_address(base, code))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: run.follow(tell=_ending_teller(run.latest, options)))
-            await serve(PageGate(server, token=token), listener, stop=server.stop)
+            await serve(PageGate(server, token=token, code=code), listener, stop=server.stop)
             tasks.cancel_scope.cancel()
     return 0
 
 
 def _announce(options: argparse.Namespace, address: str, reading: "Reading") -> None:
-    from agent_client.cli.browser import open_in_browser
-
     if options.json:
-        print(json.dumps({"url": address}), flush=True)
+        print_json({"url": address})
         return
     print(address, flush=True)
     if not options.quiet:
         state = "at work" if reading.is_being_written else "not being written at the moment"
-        _tell(f"{reading.settled:,} of {reading.expected:,} episodes are over; the run is {state}")
-        _tell("end with Ctrl-C")
-    if not options.no_open and sys.stdout.isatty():
-        open_in_browser(address)
+        tell(f"{reading.settled:,} of {reading.expected:,} episodes are over; the run is {state}")
+        tell("end with Ctrl-C")
 
 
 def _ending_teller(first: "Reading", options: argparse.Namespace) -> "Callable[[Reading], None]":
     """Tells when the run has ended, or goes on."""
     was_written = first.is_being_written
 
-    def tell(reading: "Reading") -> None:
+    def tell_change(reading: "Reading") -> None:
         nonlocal was_written
         if reading.is_being_written != was_written and not (options.quiet or options.json):
             counts = f"{reading.settled:,} of {reading.expected:,} episodes are over"
-            _tell(f"the run {'goes on' if reading.is_being_written else 'has ended'}: {counts}")
+            tell(f"the run {'goes on' if reading.is_being_written else 'has ended'}: {counts}")
         was_written = reading.is_being_written
 
-    return tell
-
-
-def _tell(line: str) -> None:
-    from agent_client.clean import terminal_text
-
-    print(terminal_text(line), file=sys.stderr, flush=True)
+    return tell_change

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from agent_client.cli.tool_call import add_common, again, aside, call_once, failure_in, print_json
+from agent_client.cli.tool_call import add_common, again, aside, call_once, failure_in, print_result
 
 if TYPE_CHECKING:
     from agent_client.conversation import ToolResult
@@ -67,7 +67,7 @@ async def run(options: argparse.Namespace) -> int:
     }
     result = await call_once(options, "visit", wanted)
     if options.json:
-        return print_json(result, {"url": options.url, "pages": told_pages(result)})
+        return print_result(result, {"url": options.url, "pages": told_pages(result)})
     if error := failure_in(result):
         raise error
     header, body, note = _parts(result, options.url)

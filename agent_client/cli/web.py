@@ -1,10 +1,10 @@
 """`seekling web`: the agent as a page in the browser."""
 
 import argparse
-import json
-import sys
 
+from agent_client.cli.json_output import print_json
 from agent_client.cli.options import add_settings, load_config
+from agent_client.cli.stderr_lines import tell
 
 DEFAULT_PORT = 8766
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - refused below
@@ -51,27 +51,23 @@ async def run(options: argparse.Namespace) -> int:
             hint="name one address of this machine, such as --host 192.168.1.20",
         )
     if not is_loopback(options.host):
-        _tell(f"others can reach {options.host}, and read along on their way: this is plain HTTP")
+        tell(f"others can reach {options.host}, and read along on their way: this is plain HTTP")
     store = SessionStore(sessions_directory(config.data_dir)) if config.save else None
-    token = new_token()
+    token, code = new_token(), new_token()
     with listen(options.host, options.port) as listener:
         async with open_chat(lambda tell: open_agent(config, tell=tell), store) as chat:
             address = entry_address(url_of(listener), token)
             _announce(address, as_json=options.json)
             if not options.no_open and not options.json:
-                open_in_browser(address)
+                open_in_browser(entry_address(url_of(listener), code))
             names = (options.host, f"[{options.host}]")  # an IPv6 address has brackets
-            gate = PageGate(chat, token=token, hosts=names)
+            gate = PageGate(chat, token=token, code=code, hosts=names)
             await serve(gate, listener, stop=chat.stop)
     return 0
 
 
 def _announce(address: str, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"url": address}), flush=True)
+        print_json({"url": address})
     else:
-        _tell(f"open in a browser: {address}\nCtrl-C ends it")
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        tell(f"open in a browser: {address}\nCtrl-C ends it")

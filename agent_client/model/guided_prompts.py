@@ -13,6 +13,7 @@ from itertools import dropwhile
 from typing import cast
 
 from agent_client.conversation import Message
+from agent_client.search_hits import read_hits
 
 Schema = Mapping[str, object]
 Prompt = tuple[Message, ...]
@@ -34,11 +35,6 @@ _NAME = re.compile(
 )
 _MARKED = re.compile(r"^<(untrusted-page-[0-9a-f]+)>\n(.*?)\n</\1>$", re.DOTALL | re.MULTILINE)
 """Where our MCP server puts the page's own words."""
-_HIT = re.compile(
-    r"^Index: *\d+ *\nURL: *(?P<url>\S+) *\nTitle: *(?P<title>.*)(?:\nPublished: .*)?"
-    r"(?:\nPreview: *(?P<preview>.*))?",
-    re.MULTILINE,
-)
 _BOX_REQUEST = re.compile(r"[^.?!\n]*\\boxed\{[^}]*\}?[^.?!\n]*[.!]?")
 _YES_NO = re.compile(
     r"(?i)(?:are|is|was|were|do|does|did|has|have|had|can|could|will)\b(?!.*\bor\b)"
@@ -52,11 +48,12 @@ KEPT_SENTENCES = 3  # of each page; with three pages the last prompt stays near 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One search result, as the tool's text tells it."""
+    """One search result, as a prompt shows it."""
 
     url: str
     title: str
     preview: str
+    """Its first line."""
 
     def __str__(self) -> str:
         return f"{self.url} - {self.title}: {self.preview[:160]}"
@@ -87,8 +84,8 @@ def question_of(text: str) -> str:
 def parse_hits(text: str) -> list[Hit]:
     """The hits of a search result's text, best first; empty for "No results" and for errors."""
     return [
-        Hit(match["url"], match["title"].strip(), (match["preview"] or "").strip())
-        for match in _HIT.finditer(text)
+        Hit(hit.url, hit.title, hit.preview.partition("\n")[0].rstrip())
+        for hit in read_hits(text).hits
     ]
 
 

@@ -68,5 +68,5 @@ function evidenceButton(source, prefix) {
     className: "quiet",
     "aria-label": `Evidence of source ${source.number}`,
     on: { click: () => flashHighlight(step, source.page ?? 0, source.number, prefix) },
-  }, "evidence ↓");
+  }, "evidence");
 }

@@ -103,6 +103,8 @@ def policy(page: Page) -> str:
         "img-src data:",
         "base-uri 'none'",
         "form-action 'none'",
+        "require-trusted-types-for 'script'",  # text can become markup or code nowhere
+        "trusted-types 'none'",
     ]
     return "; ".join(rules)
 

@@ -3,7 +3,12 @@
 Other programs and other web pages can reach loopback, too. The token comes once, in the address
 that is printed and opened; it becomes a cookie that no script reads and no other site sends, and is
 taken out of the address. A name that an attacker points at this machine (DNS rebinding) is refused
-by the Host header, a form or script of another site (CSRF) by the cookie and the Origin header.
+by the Host header, a form or script of another site (CSRF) by the cookie and the Origin header. To
+a browser's cookies all ports of this machine are one site: what another port's page asks for is
+refused by what the browser says of it (`Sec-Fetch-Site`).
+
+Other users of the machine can read command lines, and the address stands in the browser's: there it
+holds a code that lets in once.
 """
 
 import re
@@ -36,15 +41,18 @@ _NO_ENTRY = (
 class PageGate:
     """Lets requests through to an ASGI application that come from whoever has the token."""
 
-    def __init__(self, app: ASGIApp, *, token: str, hosts: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, *, token: str, code: str = "", hosts: Collection[str] = ()
+    ) -> None:
         """Guard `app`.
 
         Args:
             app: what is behind the gate.
             token: at least 20 characters that are safe in an address.
+            code: another such token, which lets in once; "" for none.
             hosts: names besides those of loopback by which the server may be called.
         """
-        self._app, self._token = app, token
+        self._app, self._token, self._code = app, token, code
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,26 +68,25 @@ class PageGate:
         host = _PORT.sub("", request.headers.get("host", "")).lower()
         if not is_loopback(host) and host not in self._hosts:
             return _refusal(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
-        if not self._is_own_origin(request.headers):
+        if not (_is_own_origin(request.headers) and _is_own_site(request.headers)):
             return _refusal(HTTPStatus.FORBIDDEN, "another site may not use this page")
         name = _cookie_name(request)
-        if given := request.query_params.get(TOKEN_PARAMETER):
-            if request.method not in _SAFE_METHODS or not self._is_right(given):
-                return _refusal(HTTPStatus.UNAUTHORIZED, _NO_ENTRY)
-            answer = HTMLResponse(_ENTRY)
-            answer.set_cookie(name, self._token, httponly=True, samesite="strict")
-            return answer
-        if self._is_right(request.cookies.get(name, "")):
-            return None
-        return _refusal(HTTPStatus.UNAUTHORIZED, _NO_ENTRY)
+        is_inside = _is_same(request.cookies.get(name, ""), self._token)
+        given = request.query_params.get(TOKEN_PARAMETER)
+        if not given:
+            return None if is_inside else _refusal(HTTPStatus.UNAUTHORIZED, _NO_ENTRY)
+        if request.method not in _SAFE_METHODS or not (self._lets_in(given) or is_inside):
+            return _refusal(HTTPStatus.UNAUTHORIZED, _NO_ENTRY)
+        answer = HTMLResponse(_ENTRY)
+        answer.set_cookie(name, self._token, httponly=True, samesite="strict")
+        return answer
 
-    def _is_right(self, token: str) -> bool:
-        return secrets.compare_digest(token.encode(), self._token.encode())
-
-    @staticmethod
-    def _is_own_origin(headers: Headers) -> bool:
-        origin = headers.get("origin")
-        return origin is None or origin.partition("://")[2] == headers.get("host", "")
+    def _lets_in(self, given: str) -> bool:
+        """Whether it is the token, or the code, which is then spent."""
+        if self._code and _is_same(given, self._code):
+            self._code = ""
+            return True
+        return _is_same(given, self._token)
 
 
 def new_token() -> str:
@@ -90,6 +97,21 @@ def new_token() -> str:
 def entry_address(base: str, token: str) -> str:
     """The address that lets its reader in, of a server at `base`."""
     return f"{base.rstrip('/')}/?{urlencode({TOKEN_PARAMETER: token})}"
+
+
+def _is_same(given: str, secret: str) -> bool:
+    return secrets.compare_digest(given.encode(), secret.encode())
+
+
+def _is_own_origin(headers: Headers) -> bool:
+    origin = headers.get("origin")
+    return origin is None or origin.partition("://")[2] == headers.get("host", "")
+
+
+def _is_own_site(headers: Headers) -> bool:
+    """Whether our own page asks, or a person opens an address; a program says neither."""
+    site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode")
+    return site in ("none", "same-origin") or mode == "navigate"
 
 
 def _cookie_name(request: Request) -> str:

@@ -122,9 +122,9 @@ function shownSpans(highlights, text) {
  */
 function appendMarked(box, text, span, prefix) {
   let at = span.start;
+  const ends = endsOfRuns(span.highlights, text);
   span.highlights.forEach((highlight, place) => {
-    const next = span.highlights[place + 1];
-    const isContinued = next?.start === highlight.end && next.source === highlight.source;
+    const isContinued = !ends.has(place);
     box.append(visible(text.slice(at, highlight.start)));
     box.append(usedPassage(text.slice(highlight.start, highlight.end), highlight, prefix,
       isContinued));
@@ -134,10 +134,30 @@ function appendMarked(box, text, span, prefix) {
 }
 
 /**
+ * The places of the highlights behind which their source does not come again before other words:
+ * a passage may be cut in pieces, as where the short answer stands in it, and is one for a reader.
+ * @param {Highlight[]} highlights in order
+ * @param {string} text
+ * @returns {Set<number>}
+ */
+function endsOfRuns(highlights, text) {
+  const ends = new Set();
+  const comeAgain = new Set();
+  for (let place = highlights.length - 1; place >= 0; place--) {
+    const { end, source } = highlights[place];
+    const next = highlights[place + 1];
+    if (next && text.slice(end, next.start).trim()) comeAgain.clear();
+    if (!comeAgain.has(source)) ends.add(place);
+    comeAgain.add(source);
+  }
+  return ends;
+}
+
+/**
  * @param {string} text
  * @param {Highlight} highlight
  * @param {string} prefix
- * @param {boolean} isContinued whether the next passage belongs to the same citation
+ * @param {boolean} isContinued whether a piece that follows at once belongs to the same citation
  */
 function usedPassage(text, highlight, prefix, isContinued) {
   const source = highlight.source ?? 0;

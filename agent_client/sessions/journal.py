@@ -12,10 +12,12 @@ The rules are those of any record that has to survive a `kill -9`, a full disk a
   the second one learns who the first is.
 """
 
+import errno
 import fcntl
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -147,15 +149,34 @@ def _iso_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def open_to_read(path: Path, flags: int = 0) -> int:
+    """Open a file that somebody else may have made; its descriptor.
+
+    A pipe would be waited for without end, a device would be read without end.
+
+    Args:
+        path: of the file.
+        flags: besides `os.O_RDONLY`.
+
+    Raises:
+        OSError: the file is not there, cannot be read, or is none but a pipe or a device.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return fd
+
+
 def read_lines(path: Path) -> Iterator[bytes]:
     """The whole lines of a file, without line ends; empty ones are left out.
 
     It takes no lock: what another process is just writing ends the file a line earlier.
 
     Raises:
-        OSError: the file is not there or cannot be read.
+        OSError: the file is not there, cannot be read, or is none but a pipe or a device.
     """
-    with path.open("rb") as file:
+    with open(open_to_read(path), "rb") as file:
         if file.read(len(_BOM)) != _BOM:
             file.seek(0)
         while line := file.readline(MAX_LINE_BYTES):
@@ -190,7 +211,7 @@ def is_being_written(path: Path) -> bool:
     Raises:
         OSError: the file is not there or cannot be read.
     """
-    fd = os.open(path, os.O_RDONLY)
+    fd = open_to_read(path)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -7,8 +7,8 @@ visited page `{"t": "unverified"}`. HTML in the text stays text, images become t
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -19,6 +19,9 @@ Nodes = list[Any]
 
 MAX_MARKDOWN_CHARS = 100_000
 """Longer text is one paragraph: it is no answer, and parsing it would take seconds."""
+
+MOST_LISTED = 99
+"""No list of an answer begins with a higher number."""
 
 _TAGS = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
 """The page has headings of its own above those of an answer."""
@@ -33,6 +36,19 @@ def nodes_of(markdown: str) -> Nodes:
     if len(markdown) > MAX_MARKDOWN_CHARS:
         return [{"t": "p", "c": [markdown]}]
     return _children(iter(_PARSER.parse(markdown)))
+
+
+def plain_text(markdown: str) -> str:
+    """What a line of our own Markdown says, without its marks and escapes."""
+    return "".join(_texts(nodes_of(markdown))).strip()
+
+
+def _texts(nodes: Nodes) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, dict):
+            yield from _texts(cast(Mapping[str, Nodes], node).get("c", []))
 
 
 def _children(tokens: Iterator[Token]) -> Nodes:
@@ -60,8 +76,17 @@ def _element(token: Token, children: Nodes) -> Nodes:
             return children
         return [{"t": "a", "href": href, "c": children}]
     if tag == "ol" and (start := token.attrGet("start")):
+        if int(start) > MOST_LISTED:
+            return _sentences(int(start), children)
         return [{"t": "ol", "start": start, "c": children}]
     return [{"t": tag, "c": children}]
+
+
+def _sentences(start: int, items: Nodes) -> Nodes:
+    """The items of a list that is none: "1781. Titania is a moon." begins with a year."""
+    return [
+        {"t": "p", "c": [f"{number}. ", *item["c"]]} for number, item in enumerate(items, start)
+    ]
 
 
 def _leaf(token: Token) -> Nodes:

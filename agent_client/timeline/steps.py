@@ -82,6 +82,11 @@ class Search(Call, frozen=True, kw_only=True, omit_defaults=True, tag="search"):
     """What the server says below the hits: who answered, and what became of the others."""
 
 
+Why = Literal["cited", "answer", "reference"]
+"""`cited`: a sentence of the answer cites it; `answer`: the short answer stands there; `reference`:
+a reference answer of the dataset does."""
+
+
 class Highlight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A passage of a page that was used."""
 
@@ -89,9 +94,7 @@ class Highlight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """First character, in UTF-16 units as JavaScript counts them, in `PagePart.text`."""
     end: int
     """Behind the last one; ranges of a page are in order and do not overlap."""
-    why: Literal["cited", "answer", "reference"]
-    """`cited`: a sentence of the answer cites it; `answer`: the short answer stands there;
-    `reference`: a reference answer of the dataset does."""
+    why: Why
     source: int = 0
     """The citation's number, of `cited`."""
 

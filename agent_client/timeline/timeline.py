@@ -26,11 +26,10 @@ from agent_client.events import (
     TurnStarted,
 )
 from agent_client.search_hits import read_hits
+from agent_client.timeline.shown_text import shown
 from agent_client.timeline.steps import AnyStep, Call, Hit, Mark, PagePart, Search, Turn, Visit
 from agent_client.tool_meta import ERROR_META, SEARCH_META
 
-MAX_TEXT_CHARS = 200_000
-"""Of one text; what is longer is cut and says so."""
 MAX_HITS = 100
 
 _TITLE = re.compile(r"^Title: ([^\n]{1,2000})$", re.MULTILINE)
@@ -150,7 +149,7 @@ def call_step(call: ToolCall, result: ToolResult, seconds: float) -> Call:
         case Visit() if not result.is_error:
             return _read(ended, result)
         case _:
-            return msgspec.structs.replace(ended, text=_cut(result.text))
+            return msgspec.structs.replace(ended, text=shown(result.text))
 
 
 def _started(call: ToolCall) -> Call:
@@ -191,7 +190,7 @@ def _found(step: Search, result: ToolResult) -> Search:
         hits=hits,
         is_cached=is_cached,
         notes=found.notes if hits else (),
-        text="" if hits else _cut(result.text),
+        text="" if hits else shown(result.text),
     )
 
 
@@ -199,7 +198,7 @@ def _read(step: Visit, result: ToolResult) -> Visit:
     pages = told_pages(result)
     bodies = page_bodies(result.text)
     if not pages or len(pages) != len(bodies):
-        whole = PagePart(url=step.asked[0], text=_cut(result.text))
+        whole = PagePart(url=step.asked[0], text=shown(result.text))
         return msgspec.structs.replace(step, pages=(whole,))
     parts: list[PagePart] = []
     position = 0
@@ -211,7 +210,7 @@ def _read(step: Visit, result: ToolResult) -> Visit:
             PagePart(
                 url=url or step.asked[0],
                 title=title[1] if title else str(page.get("title") or ""),
-                text=_cut(result.text[slice(*body)]),
+                text=shown(result.text[slice(*body)]),
                 start=slice_start(result, body) or 0,
                 total_chars=int(total[1].replace(",", "")) if total else 0,
             )
@@ -225,8 +224,8 @@ def _turn(number: int, reply: ModelReply, seconds: float) -> Turn:
     message, usage = reply.message, reply.usage
     return Turn(
         turn=number,
-        thinking=_cut(message.reasoning),
-        text=_cut(message.text),
+        thinking=shown(message.reasoning),
+        text=shown(message.text),
         seconds=seconds,
         prompt_tokens=usage.prompt_tokens if usage else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
@@ -234,11 +233,3 @@ def _turn(number: int, reply: ModelReply, seconds: float) -> Turn:
         retries=reply.retries,
         malformed=tuple(malformed.reason for malformed in reply.malformed_calls),
     )
-
-
-def _cut(text: str) -> str:
-    """The text, encodable, and cut where it is too long to be shown."""
-    text = text.encode("utf-8", "replace").decode() if not text.isascii() else text
-    if len(text) <= MAX_TEXT_CHARS:
-        return text
-    return f"{text[:MAX_TEXT_CHARS]}\n[{len(text) - MAX_TEXT_CHARS:,} more characters]"

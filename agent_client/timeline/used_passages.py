@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
 
 import msgspec
 
@@ -19,7 +18,7 @@ from agent_client.agent.page_address import page_key
 from agent_client.report.check import PageText
 from agent_client.report.sentences import split_sentences, tokens_of
 from agent_client.timeline.located import Phrase, located, lowered, utf16_offsets
-from agent_client.timeline.steps import AnyStep, Call, Highlight, PagePart, Search, Visit
+from agent_client.timeline.steps import AnyStep, Call, Highlight, PagePart, Search, Visit, Why
 
 MAX_CITATIONS = 60
 """Sentence and source; what an answer cites beyond is not looked for."""
@@ -30,7 +29,6 @@ MAX_PHRASES_PER_PAGE = 20
 SEARCHED_CHARS = 800
 """Of a page, in which a sentence's passage is looked for: the paragraphs that share most words."""
 
-Why = Literal["cited", "answer", "reference"]
 _PRIORITY: Mapping[Why, int] = {"cited": 0, "answer": 1, "reference": 2}
 _CITATION = re.compile(r"[ \t]{0,4}\[(\d{1,3}(?:, ?\d{1,3}){0,20})\]")
 _PARAGRAPH = re.compile(r"\n[ \t]{0,20}\n")
@@ -109,20 +107,6 @@ def used_passages(
         read_at=read_at,
         answer_seen_step=_first_seen(steps, parts, wanted or short),
     )
-
-
-def with_highlights(
-    steps: Sequence[AnyStep],
-    answer: str,
-    short_answer: str | None,
-    sources: Sequence[Source],
-    references: Sequence[str] = (),
-) -> tuple[AnyStep, ...]:
-    """Only the steps of `used_passages`."""
-    used = used_passages(
-        steps, answer=answer, short_answer=short_answer, sources=sources, references=references
-    )
-    return used.steps
 
 
 def _parts(steps: Sequence[AnyStep]) -> Iterator[_Part]:

@@ -1,16 +1,14 @@
 """What the page knows of two runs beside each other."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from agent_client.evaluation.records.stored_run import StoredRun
 from agent_client.evaluation.statistics.comparison import Comparison, compare
 from agent_client.evaluation.statistics.comparison_forms import comparison_markdown
 from agent_client.evaluation.statistics.judged import Judged, Standing, judged
-from agent_client.viewer.document import ComparisonIndex, Flip
-from agent_client.viewer.shown_text import plain_text, shown
-
-Kind = Literal["gained", "lost", "both_correct", "both_wrong", "other"]
+from agent_client.timeline.markup import plain_text
+from agent_client.timeline.shown_text import shown
+from agent_client.viewer.document import ComparisonIndex, Flip, FlipKind
 
 
 def comparison_index(first: StoredRun, second: StoredRun, grader: str) -> ComparisonIndex:
@@ -42,7 +40,7 @@ def _flips(
     comparison: Comparison, first: Sequence[Judged], second: Sequence[Judged]
 ) -> Iterator[Flip]:
     """The questions that both runs asked, in the order of the first."""
-    changed: dict[str, Kind] = {
+    changed: dict[str, FlipKind] = {
         flip.id: "gained" if flip.correct_b > flip.correct_a else "lost"
         for flip in comparison.flips
     }
@@ -59,7 +57,7 @@ def _flips(
         )
 
 
-def _unchanged(standings: set[Standing]) -> Kind:
+def _unchanged(standings: set[Standing]) -> FlipKind:
     """Of a question that neither run got right more often."""
     if standings == {"correct"}:
         return "both_correct"

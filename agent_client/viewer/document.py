@@ -5,18 +5,21 @@ text is as it came from a model, a page or a dataset; the page puts it into text
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from agent_client.evaluation.statistics.evidence_paths import EvidencePath
 from agent_client.evaluation.statistics.judged import Standing
+from agent_client.timeline.markup import Nodes
 from agent_client.timeline.steps import AnyStep
 
 VERSION = 1
 
-Nodes = list[Any]
-"""Markup of `agent_client.timeline.markup`: texts and elements."""
+FlipKind = Literal["gained", "lost", "both_correct", "both_wrong", "other"]
+"""What became of a question from the first run to the second."""
+GoldPath = Literal["not_retrieved", "not_opened", "not_cited", "cited"]
+"""How far one gold page came; of all together see `EvidencePath`."""
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +98,10 @@ class RunIndex(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     about: tuple[tuple[str, str], ...]
     """What was run and how: label and value."""
+    warnings: tuple[str, ...]
+    """Why the numbers mean less than they seem to, as the tables say it."""
     notes: tuple[str, ...]
-    """What has to be known about the numbers, as the tables say it."""
+    """What else they say below the numbers."""
     grader: str
     score: Share
     table: tuple[tuple[str, str], ...]
@@ -118,7 +123,7 @@ class Flip(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     """Row of the first run, of the question's first repeat."""
     second: int
-    kind: Literal["gained", "lost", "both_correct", "both_wrong", "other"]
+    kind: FlipKind
 
 
 class ComparisonIndex(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,7 +196,7 @@ class GoldPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A page that holds the evidence, and how far it came."""
 
     name: str
-    path: Literal["not_retrieved", "not_opened", "not_cited", "cited"]
+    path: GoldPath
     hit_step: int = -1
     """The first search that found it."""
     visit_step: int = -1

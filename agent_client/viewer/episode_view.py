@@ -9,13 +9,13 @@ from agent_client.evaluation.records.stored_run import StoredEpisode
 from agent_client.evaluation.statistics.judged import Judged
 from agent_client.evaluation.verdict import GradeRecord
 from agent_client.timeline.markup import nodes_of
+from agent_client.timeline.shown_text import shown
 from agent_client.timeline.steps import AnyStep
 from agent_client.timeline.timeline import steps_of
 from agent_client.timeline.used_passages import ReadAt, UsedPassages, used_passages
 from agent_client.viewer.document import EpisodeView, SourceView, VerdictView
 from agent_client.viewer.gold_pages import gold_pages
 from agent_client.viewer.run_index import path_of
-from agent_client.viewer.shown_text import shown
 
 
 def unfinished_view(

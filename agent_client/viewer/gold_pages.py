@@ -1,17 +1,14 @@
 """How far each page that holds the evidence came, and in which step."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from agent_client.evaluation.episode_record import Evidence
 from agent_client.evaluation.ports import EarlierResult
 from agent_client.evaluation.web.evidence import evidence_of
 from agent_client.evaluation.web.shown_pages import ShownPages
+from agent_client.timeline.shown_text import shown
 from agent_client.timeline.steps import AnyStep, Call
-from agent_client.viewer.document import GoldPage
-from agent_client.viewer.shown_text import shown
-
-Path = Literal["not_retrieved", "not_opened", "not_cited", "cited"]
+from agent_client.viewer.document import GoldPage, GoldPath
 
 
 def gold_pages(
@@ -55,7 +52,7 @@ def gold_pages(
 
 def _path(
     number: int, hits: Sequence[int], visits: Sequence[int], evidence: Evidence | None, of: int
-) -> Path:
+) -> GoldPath:
     retrieved, visited, cited = hits[number] >= 0, visits[number] >= 0, False
     if evidence and len(evidence.retrieved) == len(evidence.visited) == len(evidence.cited) == of:
         retrieved = evidence.retrieved[number]

@@ -1,44 +1,44 @@
 """The viewer's page for a run that is being written, and what the page asks for."""
 
+import re
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
 import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from agent_client.pages.assembly import page_text, policy
-from agent_client.sessions.lenient_json import encoded
-from agent_client.viewer.live_run import LiveRun
+from agent_client.pages.responses import (
+    JSON_TYPE,
+    KEEP_ALIVE,
+    KEEP_ALIVE_SECONDS,
+    event_stream,
+    json_response,
+    page_response,
+)
+from agent_client.viewer.followed_run import FollowedRun
 from agent_client.viewer.view_page import view_page
 
-KEEP_ALIVE_SECONDS = 15.0
-"""After so much silence a comment goes out, so that nobody takes the stream for dead."""
 RECONNECT_MILLISECONDS = 2_000
-_JSON = "application/json"
+_ROW = re.compile(r"[0-9]{1,9}")
 
 
 class LiveServer:
     """The ASGI application of `seekling view --live`; it stands behind a `PageGate`."""
 
-    def __init__(self, run: LiveRun) -> None:
+    def __init__(self, run: FollowedRun) -> None:
         """Serve a run, which somebody else has `follow`."""
         self._run = run
         self._is_stopping = anyio.Event()
-        page = view_page(run.latest.title, connects=True)
-        self._page = page_text(page)
-        self._page_headers = {
-            "Content-Security-Policy": f"{policy(page)}; frame-ancestors 'none'",
-            "Cache-Control": "no-store",
-        }
+        self._page = page_response(view_page(run.latest.title, connects=True))
         self._app = Starlette(
             routes=[
                 Route("/", self._show_page, methods=["GET"]),
                 Route("/index", self._index, methods=["GET"]),
-                Route("/episodes/{run:int}/{row:int}", self._episode, methods=["GET"]),
+                Route("/episodes/{run}/{row}", self._episode, methods=["GET"]),
                 Route("/changes", self._changes, methods=["GET"]),
             ]
         )
@@ -52,23 +52,23 @@ class LiveServer:
         self._is_stopping.set()
 
     async def _show_page(self, _: Request) -> Response:
-        return HTMLResponse(self._page, headers=self._page_headers)
+        return self._page
 
     async def _index(self, _: Request) -> Response:
-        headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
-        return Response(self._run.latest.index, media_type=_JSON, headers=headers)
+        headers = {"Content-Encoding": "gzip"}
+        return Response(self._run.latest.index, media_type=JSON_TYPE, headers=headers)
 
     async def _episode(self, request: Request) -> Response:
-        run, row = request.path_params["run"], request.path_params["row"]
-        data = await self._run.episode(row) if run == 0 else None
+        row = str(request.path_params["row"])
+        is_one = request.path_params["run"] == "0" and _ROW.fullmatch(row) is not None
+        data = await self._run.episode(int(row)) if is_one else None
         if data is None:
             told = {"error": {"message": "there is no such episode"}}
-            return Response(encoded(told), HTTPStatus.NOT_FOUND, media_type=_JSON)
-        return Response(data, media_type=_JSON, headers={"Cache-Control": "no-store"})
+            return json_response(told, HTTPStatus.NOT_FOUND)
+        return Response(data, media_type=JSON_TYPE)
 
     async def _changes(self, _: Request) -> Response:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._follow(), media_type="text/event-stream", headers=headers)
+        return event_stream(self._follow())
 
     async def _follow(self) -> AsyncGenerator[bytes]:
         """An event at once, as the page may have missed changes, and then one for each reading."""
@@ -79,7 +79,7 @@ class LiveServer:
             if latest > number:
                 yield b"event: index\nid: %d\ndata: %d\n\n" % (latest, latest)
             elif not self._is_stopping.is_set():
-                yield b": keep-alive\n\n"
+                yield KEEP_ALIVE
             number = latest
 
     async def _next(self, number: int) -> int:

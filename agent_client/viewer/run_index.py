@@ -10,7 +10,7 @@ from agent_client.evaluation.statistics.evidence_paths import EvidencePath, evid
 from agent_client.evaluation.statistics.figures import UNKNOWN, number, share_of
 from agent_client.evaluation.statistics.intervals import Proportion
 from agent_client.evaluation.statistics.judged import Judged, Standing, judged
-from agent_client.evaluation.statistics.notes import notes
+from agent_client.evaluation.statistics.notes import is_warning, notes
 from agent_client.evaluation.statistics.question_rows import COLUMNS
 from agent_client.evaluation.statistics.score import Score
 from agent_client.evaluation.statistics.summary import (
@@ -19,6 +19,8 @@ from agent_client.evaluation.statistics.summary import (
     summarise,
     value_text,
 )
+from agent_client.timeline.markup import plain_text
+from agent_client.timeline.shown_text import short, shown
 from agent_client.viewer.document import (
     Count,
     FieldScores,
@@ -27,7 +29,6 @@ from agent_client.viewer.document import (
     RunIndex,
     Share,
 )
-from agent_client.viewer.shown_text import plain_text, short, shown
 
 MAX_ROW_CHARS = 300
 """Of a question or an answer in a row."""
@@ -37,6 +38,8 @@ MAX_VALUES = 24
 MAX_FIELDS = 40
 """Of a dataset, those that most questions have."""
 MAX_EXAMPLE_CHARS = 300
+MAX_ENDINGS = 50
+"""Bad endings that are told apart, the first ones: types of errors are any text."""
 
 _VALUES: Mapping[str, Callable[[Judged], str | int | float | None]] = {
     column.name: column.value for column in COLUMNS
@@ -63,10 +66,12 @@ def run_index(run: StoredRun, grader: str) -> RunIndex:
     episodes = judged(run, grader)
     fields = _fields(episodes)
     summary = summarise(run, grader, by=[name for name in fields if _is_known(run, name)])
+    told = notes(summary)
     return RunIndex(
         name=shown(run.directory.resolve().name),
         about=tuple((label, shown(value)) for label, value in _about(run, summary.about) if value),
-        notes=tuple(plain_text(note) for note in notes(summary)),
+        warnings=tuple(plain_text(note) for note in told if is_warning(note)),
+        notes=tuple(plain_text(note) for note in told if not is_warning(note)),
         grader=shown(grader),
         score=_share(summary.score.accuracy),
         table=tuple(_table(summary)),
@@ -143,7 +148,7 @@ def _by_field(summary: RunSummary) -> Iterator[FieldScores]:
 
 def _troubles(summary: RunSummary, episodes: Sequence[Judged]) -> Iterator[Count]:
     records = [episode.record for episode in episodes if episode.record]
-    for ending in summary.endings:
+    for ending in summary.endings[:MAX_ENDINGS]:
         if ending.status == "ok" and ending.stop_reason == "answered" and not ending.error:
             continue
         names = [ending.status, ending.stop_reason, ending.error]

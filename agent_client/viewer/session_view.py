@@ -7,11 +7,11 @@ from agent_client.errors import SeeklingClientError
 from agent_client.events import Finished
 from agent_client.sessions.stored_session import StoredRun, StoredSession
 from agent_client.timeline.markup import nodes_of
+from agent_client.timeline.shown_text import short, shown
 from agent_client.timeline.timeline import steps_of
 from agent_client.timeline.used_passages import used_passages
 from agent_client.viewer.document import EpisodeView, SessionIndex
 from agent_client.viewer.episode_view import source_views, spent_facts, told_facts
-from agent_client.viewer.shown_text import short, shown
 
 MAX_QUESTION_CHARS = 300
 _NO_END = Finished(outcome=None)

@@ -19,6 +19,22 @@ and takes the browser 10 ms; 64 of them would take 5 % less room."""
 _WRITE_BYTES = 1 << 20
 
 
+def view_bytes(
+    index: ViewIndex,
+    runs: Sequence[Iterable[EpisodeView]],
+    *,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Iterator[bytes]:
+    """The file in pieces; one block of episodes is held in memory at a time.
+
+    Args:
+        index: its `shard_rows` are `SHARD_ROWS`.
+        runs: the episodes of each run, or of the session, in the order of their rows.
+        tell: called with the number of episodes that are packed.
+    """
+    return page_bytes(view_page(index.title), _blocks(index, runs, tell))
+
+
 def write_view(
     out: Path,
     index: ViewIndex,
@@ -28,23 +44,20 @@ def write_view(
 ) -> int:
     """Write the file, all or nothing, in place of what stands there; its size in bytes.
 
-    One block of episodes is held in memory at a time.
-
     Args:
         out: its folder is there.
-        index: its `shard_rows` are `SHARD_ROWS`.
-        runs: the episodes of each run, or of the session, in the order of their rows.
+        index: as of `view_bytes`, like the other two.
+        runs: read while the file is written.
         tell: called with the number of episodes that are written.
 
     Raises:
         OSError: it cannot be written; what stood there is still there.
     """
-    blocks = _blocks(index, runs, tell)
     unfinished = out.with_name(f".{out.name}.{secrets.token_hex(4)}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
         with open(os.open(unfinished, flags, FILE_MODE), "wb", _WRITE_BYTES) as file:  # noqa: PTH123 - a descriptor has no path
-            for piece in page_bytes(view_page(index.title), blocks):
+            for piece in view_bytes(index, runs, tell=tell):
                 file.write(piece)
             size = file.tell()
         unfinished.replace(out)

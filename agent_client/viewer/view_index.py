@@ -8,10 +8,10 @@ from agent_client import __version__
 from agent_client.errors import EvaluationError
 from agent_client.evaluation.records.stored_run import StoredRun
 from agent_client.sessions.stored_session import StoredSession
+from agent_client.timeline.shown_text import short, shown
 from agent_client.viewer.comparison_index import comparison_index
 from agent_client.viewer.document import RunIndex, SessionIndex, ViewIndex
 from agent_client.viewer.run_index import run_index
-from agent_client.viewer.shown_text import short, shown
 
 MAX_TITLE_CHARS = 100
 

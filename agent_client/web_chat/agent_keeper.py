@@ -9,7 +9,7 @@ import anyio
 from agent_client import __version__
 from agent_client.agent.agent import Agent
 from agent_client.errors import NoModel, SeeklingClientError
-from agent_client.web_chat.told import StatusView
+from agent_client.web_chat.page_protocol import StatusView
 
 OpenAgent = Callable[[Callable[[str], None]], AbstractAsyncContextManager[Agent]]
 """Opens an agent; tells what is being set up, line by line."""

@@ -7,15 +7,21 @@ import anyio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from agent_client.agent.agent import MAX_QUESTION_CHARS
 from agent_client.agent.profile import Style
 from agent_client.errors import ConfigError, SeeklingClientError, SessionError
-from agent_client.pages.assembly import page_text, policy
-from agent_client.sessions.lenient_json import encoded
+from agent_client.pages.responses import (
+    JSON_TYPE,
+    KEEP_ALIVE,
+    KEEP_ALIVE_SECONDS,
+    event_stream,
+    json_response,
+    page_response,
+)
 from agent_client.web_chat.agent_keeper import AgentKeeper, NoAgent
 from agent_client.web_chat.chat_page import chat_page
 from agent_client.web_chat.conversations import (
@@ -25,12 +31,10 @@ from agent_client.web_chat.conversations import (
     UnknownConversation,
 )
 from agent_client.web_chat.event_log import EventLog
-from agent_client.web_chat.exports import FORMS
-from agent_client.web_chat.told import Closing, Reset, frame
+from agent_client.web_chat.export_forms import FORMS
+from agent_client.web_chat.page_protocol import Closing, Reset, frame
 
 MAX_BODY_BYTES = 200_000
-KEEP_ALIVE_SECONDS = 15.0
-"""After so much silence a comment goes out, so that nobody takes the stream for dead."""
 RECONNECT_MILLISECONDS = 1_000
 
 _STATUS: Mapping[type[SeeklingClientError], HTTPStatus] = {
@@ -41,7 +45,6 @@ _STATUS: Mapping[type[SeeklingClientError], HTTPStatus] = {
     NoAgent: HTTPStatus.SERVICE_UNAVAILABLE,
     ConfigError: HTTPStatus.BAD_REQUEST,
 }
-_JSON = "application/json"
 
 
 class Question(BaseModel):
@@ -61,12 +64,7 @@ class ChatServer:
     def __init__(self, conversations: Conversations, keeper: AgentKeeper) -> None:
         """Serve these conversations, which the keeper's agent answers."""
         self._conversations, self._keeper = conversations, keeper
-        page = chat_page()
-        self._page = page_text(page)
-        self._page_headers = {
-            "Content-Security-Policy": f"{policy(page)}; frame-ancestors 'none'",
-            "Cache-Control": "no-store",
-        }
+        self._page = page_response(chat_page())
         one = "/api/conversations/{conversation_id:str}"
         routes = [
             Route("/", self._show_page, methods=["GET"]),
@@ -93,30 +91,30 @@ class ChatServer:
         await self._conversations.stop_all()
 
     async def _show_page(self, _: Request) -> Response:
-        return HTMLResponse(self._page, headers=self._page_headers)
+        return self._page
 
     async def _status(self, _: Request) -> Response:
-        return _json(self._keeper.status(saves=self._conversations.are_saved))
+        return json_response(self._keeper.status(saves=self._conversations.are_saved))
 
     async def _look_again(self, request: Request) -> Response:
         await _body(request)
         self._keeper.look_again()
-        return _json({}, HTTPStatus.ACCEPTED)
+        return json_response({}, HTTPStatus.ACCEPTED)
 
     async def _list(self, _: Request) -> Response:
-        return _json({"conversations": await self._conversations.listed()})
+        return json_response({"conversations": await self._conversations.listed()})
 
     async def _start(self, request: Request) -> Response:
         await _body(request)
         conversation_id = await self._conversations.start()
-        return _json(await self._conversations.view(conversation_id), HTTPStatus.CREATED)
+        return json_response(await self._conversations.view(conversation_id), HTTPStatus.CREATED)
 
     async def _view(self, request: Request) -> Response:
-        return _json(await self._conversations.view(_id(request)))
+        return json_response(await self._conversations.view(_id(request)))
 
     async def _delete(self, request: Request) -> Response:
         await self._conversations.delete(_id(request))
-        return _json({})
+        return json_response({})
 
     async def _ask(self, request: Request) -> Response:
         body = await _body(request)
@@ -129,20 +127,17 @@ class ChatServer:
         run_id = await self._conversations.ask(
             _id(request), asked.question, asked.style, again=asked.again
         )
-        return _json({"run": run_id}, HTTPStatus.ACCEPTED)
+        return json_response({"run": run_id}, HTTPStatus.ACCEPTED)
 
     async def _stop(self, request: Request) -> Response:
         await _body(request)
         await self._conversations.stop(_id(request))
-        return _json({}, HTTPStatus.ACCEPTED)
+        return json_response({}, HTTPStatus.ACCEPTED)
 
     async def _events(self, request: Request) -> Response:
         log = await self._conversations.log(_id(request))
         after = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(
-            self._follow(log, after), media_type="text/event-stream", headers=headers
-        )
+        return event_stream(self._follow(log, after))
 
     async def _follow(self, log: EventLog, position: str) -> AsyncGenerator[bytes]:
         """All that happens behind an event, until the log is closed."""
@@ -159,7 +154,7 @@ class ChatServer:
                 with anyio.move_on_after(KEEP_ALIVE_SECONDS) as waiting:
                     await log.wait(position)
                 if waiting.cancelled_caught:
-                    yield b": keep-alive\n\n"
+                    yield KEEP_ALIVE
         yield frame(Reset())
 
     async def _export(self, request: Request) -> Response:
@@ -193,18 +188,14 @@ async def _body(request: Request) -> bytes:
     Raises:
         ConfigError: it says something else, or is too large.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip() != _JSON:
-        raise ConfigError(f"the request's body has to be {_JSON}")
+    if request.headers.get("content-type", "").partition(";")[0].strip() != JSON_TYPE:
+        raise ConfigError(f"the request's body has to be {JSON_TYPE}")
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             raise ConfigError(f"the request has more than {MAX_BODY_BYTES:,} bytes")
     return body
-
-
-def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(encoded(value), status, media_type=_JSON)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -214,7 +205,7 @@ async def _refused(_: Request, error: Exception) -> Response:
         HTTPStatus.INTERNAL_SERVER_ERROR,
     )
     told = {"type": type(error).__name__, "message": str(error), "hint": error.hint}
-    return _json({"error": told}, status)
+    return json_response({"error": told}, status)
 
 
 async def _gone(_: Request, __: Exception) -> Response:

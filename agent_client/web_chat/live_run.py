@@ -9,7 +9,7 @@ from agent_client.timeline.steps import Turn
 from agent_client.timeline.timeline import Timeline
 from agent_client.viewer.document import EpisodeView
 from agent_client.web_chat.event_log import EventLog
-from agent_client.web_chat.told import Asked, Delta, RunView, StepChanged, Written
+from agent_client.web_chat.page_protocol import Asked, Delta, RunView, StepChanged, Written
 
 DELTA_SECONDS = 0.05
 """What the model writes in this time goes out together."""

@@ -6,7 +6,7 @@ import msgspec
 
 from agent_client.sessions.stored_session import StoredRun
 from agent_client.viewer.session_view import question_view
-from agent_client.web_chat.told import RunView
+from agent_client.web_chat.page_protocol import RunView
 
 
 def run_view(run: StoredRun, index: int) -> RunView:

@@ -66,7 +66,7 @@ SOAK_AT_ONCE = 64
 MAX_GROWN_KB = 12.0
 """Of memory per episode: its record and its two verdicts are kept, some 6 KB in all."""
 MODEL_SECONDS = 1.0
-"""Longest wait for a token: what is silent fails by it."""
+"""Longest wait for a token: what is silent fails by it, and so does a machine that is too busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +77,12 @@ class OpenEvaluation:
     judge: Judge
 
 
-def _impatient(client: ModelClient) -> ModelClient:
+def _impatient(client: ModelClient, token_seconds: float) -> ModelClient:
     """The client of an endpoint with short waits."""
     assert isinstance(client, ChatCompletions)
     retry = RetryPolicy(first_seconds=0.02, max_seconds=0.2)
     endpoint = replace(
-        client.endpoint, first_token_seconds=MODEL_SECONDS, idle_seconds=MODEL_SECONDS, retry=retry
+        client.endpoint, first_token_seconds=token_seconds, idle_seconds=token_seconds, retry=retry
     )
     return replace(client, endpoint=endpoint)
 
@@ -95,6 +95,7 @@ async def open_evaluation(
     concurrency: int,
     retries: ToolRetryPolicy = SOON,
     is_in_process: bool = False,
+    token_seconds: float = MODEL_SECONDS,
 ) -> AsyncGenerator[OpenEvaluation]:
     """Open what `seekling eval run` opens, with short waits.
 
@@ -104,6 +105,7 @@ async def open_evaluation(
         concurrency: questions at once.
         retries: of failed searches and visits.
         is_in_process: have the tool server here, not in a process of its own: that is sooner there.
+        token_seconds: longest wait for a token of the model or the judge.
     """
     paces = Paces(progress, concurrency)
 
@@ -111,7 +113,7 @@ async def open_evaluation(
         return None
 
     def paced(address: str, client: ModelClient) -> ModelClient:
-        return PacedModel(_impatient(client), paces.at(address))
+        return PacedModel(_impatient(client, token_seconds), paces.at(address))
 
     config = load(environ={}, flags={"model": servers.model_url, "style": "short"})
     judging = load(environ={}, flags={"model": servers.judge_url})
@@ -155,6 +157,7 @@ async def evaluate(
     concurrency: int,
     retries: ToolRetryPolicy = SOON,
     is_in_process: bool = False,
+    token_seconds: float = MODEL_SECONDS,
     watch: Callable[[Progress], Coroutine[object, object, None]] | None = None,
 ) -> tuple[RunEnd, Progress]:
     """Begin a run, or go on with it.
@@ -166,6 +169,7 @@ async def evaluate(
         concurrency: questions at once.
         retries: of failed searches and visits.
         is_in_process: see `open_evaluation`.
+        token_seconds: see there.
         watch: runs beside it.
     """
     if (directory / "run.json").exists():
@@ -182,6 +186,7 @@ async def evaluate(
                 concurrency=concurrency,
                 retries=retries,
                 is_in_process=is_in_process,
+                token_seconds=token_seconds,
             ) as opened,
             anyio.create_task_group() as tasks,
         ):

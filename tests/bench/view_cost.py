@@ -46,7 +46,7 @@ from agent_client.evaluation.statistics.judged import default_grader
 from agent_client.evaluation.verdict import GradeRecord, Verdict
 from agent_client.profiles import load_profile
 from agent_client.sessions.lenient_json import encoded
-from agent_client.viewer.live_run import LEAST_PAUSE_SECONDS, REST_PER_WORK, LiveRun
+from agent_client.viewer.followed_run import LEAST_PAUSE_SECONDS, REST_PER_WORK, FollowedRun
 from agent_client.viewer.run_episodes import RunEpisodes
 
 PAGE_CHARS = 10_000
@@ -212,7 +212,7 @@ def view_figures(directory: Path, out: Path) -> list[tuple[str, str]]:
 
 def live_figures(directory: Path) -> list[tuple[str, str]]:
     """What one reading of a run takes that is followed, and how much of a core that is at most."""
-    run = LiveRun(directory, default_grader(read_run(directory)))
+    run = FollowedRun(directory, default_grader(read_run(directory)))
     took = run.latest.cpu_seconds
     rest = max(LEAST_PAUSE_SECONDS, REST_PER_WORK * took)
     return [

@@ -107,6 +107,7 @@ async def test_without_a_model_the_error_says_what_to_do(model: str, says: str, 
     assert caught.value.exit_code == 6
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_the_library_s_front_door_asks_and_streams() -> None:
     script = [
         Reply(tool_calls=[("web_visit", {"url": "https://facts.example/voss"})]),

@@ -22,7 +22,6 @@ from agent_client.sessions.history import history_of
 from agent_client.sessions.store import SessionStore
 from tests.support.chat_with_fakes import open_fake_agent
 from tests.support.scripted_model import Reply, scripted_model
-from tests.support.tools_server import build_small_index
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 60.0
@@ -370,13 +369,12 @@ def test_a_second_ctrl_c_ends_a_run_that_does_not_stop(data_directory: Path) -> 
         assert screen.exit_code() == 130
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_the_second_request_begins_with_the_first_conversation(
-    data_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a real model client over HTTP, and the real tools."""
     monkeypatch.setattr("agent_client.app.open_agent", open_agent)
-    monkeypatch.setenv("SEEKLING_MCP_PROVIDERS", "local")
-    monkeypatch.setenv("SEEKLING_MCP_INDEX", str(build_small_index(data_directory)))
     lines = b"Where was Mara Voss born?\nWhich river flows there?\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     script = [

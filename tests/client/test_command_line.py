@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent_client.app import open_agent
-from agent_client.cli import main, report
+from agent_client.cli import main, report, stderr_lines
 from agent_client.config import load
 from agent_client.errors import ModelUnreachable
 from tests.support.scripted_model import Reply, scripted_model, search_visit_echo
@@ -61,8 +61,8 @@ def test_a_slip_on_the_command_line_is_named_and_nothing_is_asked(
 def test_a_hint_after_a_question_mark_begins_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    main.error_line("no x, did you mean y?", "known: y")
-    main.error_line("no x", "take y")
+    stderr_lines.error_line("no x, did you mean y?", "known: y")
+    stderr_lines.error_line("no x", "take y")
     assert capsys.readouterr().err.splitlines() == [
         "seekling: no x, did you mean y? known: y",
         "seekling: no x; take y",

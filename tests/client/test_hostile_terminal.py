@@ -7,6 +7,7 @@ import sys
 import unicodedata
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from agent_client.agent.agent import Agent
 from agent_client.agent.page_result import PAGES_META
 from agent_client.clean import MOST_MARKS
-from agent_client.cli import main
+from agent_client.cli import main, models
 from agent_client.cli.eval_display import EvalDisplay
 from agent_client.config import ClientConfig
 from agent_client.conversation import (
@@ -25,9 +26,12 @@ from agent_client.conversation import (
     ToolResult,
     ToolSpec,
 )
+from agent_client.doctor.model_survey import SurveyedModel, SurveyedServer
+from agent_client.doctor.trial_call import TrialCall
 from agent_client.errors import ModelError, NoModel, ToolServerError
 from agent_client.evaluation.runner.progress import Progress
 from agent_client.events import AnswerDelta, Emit, ReasoningDelta
+from agent_client.model.discovery import ModelServer
 from agent_client.profiles import load_profile
 from agent_client.report.document import (
     Method,
@@ -38,7 +42,9 @@ from agent_client.report.document import (
     Statement,
 )
 from agent_client.report.json_form import to_json
+from agent_client.sessions.lenient_json import encoded
 from agent_client.tool_meta import ERROR_META, SEARCH_META
+from tests.support.graded_runs import graded_run
 
 HOSTILE = (
     "\x1b]52;c;Zm9v\x07 clip \x1b]0;title\x1b\\ \x1b[2J\x1b[31m \x9b2J\x9d0;t\x9c \x1bc \x1b(0"
@@ -277,6 +283,59 @@ def test_a_report(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(to_json(report), encoding="utf-8", errors="replace")
     assert_harmless(told("report", "--from", str(path)))
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",), ("-q",)], ids=" ".join)
+def test_a_run_of_a_stranger(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    name = HOSTILE.encode("utf-8", "ignore").decode().replace("/", "").replace("\x00", "")[:60]
+    run = graded_run({HOSTILE: "c", "b": "e"}, manifest={"created": name, "seekling": name})
+    directory = tmp_path / name
+    directory.mkdir()
+    (directory / "run.json").write_bytes(encoded(run.manifest))
+    for file, values in (("questions", run.questions), ("records", run.records.values())):
+        (directory / f"{file}.jsonl").write_bytes(b"".join(encoded(v) + b"\n" for v in values))
+    assert_harmless(told("view", str(directory), "--no-open", *flags))
+    assert_harmless(told("view", str(directory), "--grader", HOSTILE, *flags))
+    (directory / "run.json").write_text(f'{{"format": "{name[4:20]}"}}')
+    assert_harmless(told("view", str(directory), *flags))
+    assert_harmless(told("view", str(tmp_path), *flags))  # it lists what is in there
+
+
+def test_the_models_of_a_hostile_server(capsys: pytest.CaptureFixture[str]) -> None:
+    trial = TrialCall(verdict="refused", told=HOSTILE, advice=HOSTILE, seconds=1.0)
+    model = SurveyedModel(name=f"'; rm -rf ~ #{HOSTILE}", context_tokens=1, is_loaded=True)
+    server = SurveyedServer(
+        ModelServer(base_url="http://127.0.0.1:1/v1", server=HOSTILE, failure=HOSTILE),
+        (replace(model, trial=trial), model),
+    )
+    models._print(ClientConfig(), [server], [HOSTILE], ("", ""))  # pyright: ignore[reportPrivateUsage]
+    assert_harmless(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("config", "set", "model", HOSTILE),
+        ("config", "set", HOSTILE, "1"),
+        ("config", "get", HOSTILE),
+        ("config", "show"),
+        ("config", "show", "--json"),
+        ("config", "show", "--origin"),
+        ("completion", HOSTILE),
+        ("search", HOSTILE, "--server", "http://127.0.0.1:9/mcp"),
+        ("visit", HOSTILE, "--server", "http://127.0.0.1:9/mcp"),
+        ("report", "--from", HOSTILE[:80]),
+    ],
+    ids=range(10),
+)
+def test_settings_and_other_commands(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"model = {json.dumps(HOSTILE.encode('utf-8', 'ignore').decode())}\n")
+    monkeypatch.setenv("SEEKLING_CONFIG", str(file))
+    monkeypatch.setenv("SEEKLING_PROFILE", HOSTILE.encode("utf-8", "ignore").decode())
+    assert_harmless(told(*(part.replace("\x00", "") for part in arguments)))
 
 
 def test_an_evaluation() -> None:

@@ -47,6 +47,12 @@ def test_lists_tables_and_code_keep_their_form() -> None:
     assert code == {"t": "pre", "lang": "python", "c": ["code\n"]}
 
 
+def test_a_year_at_the_beginning_is_no_number_of_a_list() -> None:
+    assert nodes_of("1781. Titania is a moon [1].") == [
+        {"t": "p", "c": ["1781. ", "Titania is a moon ", {"t": "cite", "n": 1}, "."]}
+    ]
+
+
 @pytest.mark.parametrize(
     "markdown",
     [

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from agent_client.pages.gate import PageGate, entry_address, new_token
 
 TOKEN = "t" * 43
+CODE = "c" * 43
 BASE = "http://127.0.0.1:8123"
 
 
@@ -39,6 +41,27 @@ async def test_the_token_leaves_the_address() -> None:
         assert entry.headers["referrer-policy"] == "no-referrer"
 
 
+async def test_the_code_of_a_browsers_command_line_lets_in_once() -> None:
+    gate = PageGate(PlainTextResponse("inside"), token=TOKEN, code=CODE)
+    transport = httpx.ASGITransport(gate)
+    async with (
+        httpx.AsyncClient(transport=transport, base_url=BASE) as user,
+        httpx.AsyncClient(transport=transport, base_url=BASE) as reader_of_command_lines,
+    ):
+        assert (await user.get(entry_address(BASE, CODE))).status_code == 200
+        late = await reader_of_command_lines.get(entry_address(BASE, CODE))
+        assert (late.status_code, "set-cookie" in late.headers) == (401, False)
+        assert (await reader_of_command_lines.get("/")).status_code == 401
+        assert (await user.get("/")).text == "inside"
+        assert (await user.get(entry_address(BASE, CODE))).status_code == 200  # Back, or a reload
+
+
+async def test_without_a_code_an_empty_one_lets_nobody_in() -> None:
+    async with browser() as client:
+        for path in ("/?token=", "/?token=%00", "/?token"):
+            assert (await client.get(path)).status_code == 401
+
+
 @pytest.mark.parametrize("path", ["/", "/?token=wrong", "/api", "/?token="])
 async def test_without_the_token_nothing_is_shown(path: str) -> None:
     async with browser() as client:
@@ -64,6 +87,35 @@ async def test_another_site_is_refused_even_with_the_cookie(origin: str) -> None
         answer = await client.post("/", headers={"Origin": origin})
         assert (answer.status_code, answer.text) == (403, "another site may not use this page\n")
         assert (await client.post("/", headers={"Origin": BASE})).text == "inside"
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+async def test_a_page_of_another_port_can_lead_here_and_load_nothing(site: str) -> None:
+    async with browser() as client:
+        await client.get(entry_address(BASE, TOKEN))
+        loads = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+        assert (await client.get("/", headers=loads)).status_code == 403
+        leads = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+        assert (await client.get("/", headers=leads)).text == "inside"
+        own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+        assert (await client.get("/", headers=own)).text == "inside"
+
+
+@pytest.mark.parametrize("kind", ["websocket", "lifespan"])
+async def test_nothing_but_requests_reaches_what_is_behind(kind: str) -> None:
+    reached = list[str]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.append(scope["type"])
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is asked for")
+
+    async def send(message: Message) -> None:
+        raise AssertionError(f"nothing is told: {message}")
+
+    await PageGate(app, token=TOKEN)({"type": kind}, receive, send)
+    assert reached == []
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from agent_client.events import (
 from tests.support.terminal_screen import TerminalScreen, terminal_screen
 
 CALL = ToolCall("1", "web_search", {"query": "Curie"})
-FOUND = ToolResult("1", "web_search", "Index: 1")
+FOUND = ToolResult("1", "web_search", "Index: 1\nURL: https://a.example/\nTitle: T")
 SOURCES = (
     Source(number=1, url="https://facts.example/ostrelund", title="Ostrelund", is_cited=True),
     Source(number=2, url="https://facts.example/voss", title="Mara Voss", is_cited=False),

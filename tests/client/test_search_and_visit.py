@@ -189,3 +189,30 @@ def test_hits_are_read_with_their_dates_and_the_notes_below_them() -> None:
 @pytest.mark.parametrize("text", ["", "No results for 'x'.", "1. A https://a.example", "Index: 0"])
 def test_other_texts_have_no_hits(text: str) -> None:
     assert read_hits(text).hits == ()
+
+
+@pytest.mark.parametrize(
+    ("url", "provider", "outcome", "says"),
+    [
+        ("https://encyclopedia.example/a", "local", "failed", "the small embedded encyclopedia"),
+        ("https://notes.example/a", "local", "blocked", "your own index"),
+        ("https://notes.example/a", "local", "no results", ""),
+        ("https://notes.example/a", "brave", "failed", ""),
+    ],
+)
+async def test_hits_of_this_machine_are_no_answer_of_the_web(
+    url: str, provider: str, outcome: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    providers = {"duckduckgo": outcome, provider: "answered"}
+    found = CallToolResult(
+        content=[TextContent(type="text", text=f"Index: 1\nURL: {url}\nTitle: A\nPreview: b")],
+        _meta={"seekling/search": {"provider": provider, "providers": providers}},
+    )
+    async with http_serving(other_server(search=found)) as served:
+        assert await run("search", "x", "-q", "--mcp", served.url) == 0
+        warned = capsys.readouterr().err
+        assert await run("search", "x", "--json", "--mcp", served.url) == 0
+    warning = json.loads(capsys.readouterr().out)["warning"]
+    assert says in warning
+    assert bool(warning) == bool(says)
+    assert (f"duckduckgo {outcome}" in warned) == bool(says)

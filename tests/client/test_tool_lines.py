@@ -9,6 +9,9 @@ from agent_client.cli.tool_lines import asked, came_back, next_step
 from agent_client.conversation import ToolCall, ToolResult
 from agent_client.tool_meta import ERROR_META, ERRORS_META, SEARCH_META
 
+HITS = "\n\n".join(
+    f"Index: {n}\nURL: https://a.example/{n}\nTitle: Page {n}\nPreview: words" for n in range(2)
+)
 PAGE = {"start": 0, "end": 12_400, "total_chars": 12_400}
 
 
@@ -55,7 +58,7 @@ def test_what_was_asked_is_told_in_its_own_words(
             {PAGES_META: [PAGE, PAGE], ERRORS_META: [{"url": "u"}]},
             "2 pages · 24,800 characters · 1 page failed",
         ),
-        ("Index: 0\n\nIndex: 1", {}, "2 results"),
+        (HITS, {}, "2 results"),
         ("No results for x", {}, "no results"),
         ("some text", {SEARCH_META: "?", PAGES_META: "?"}, "9 characters"),
         ("some text", {PAGES_META: [{"end": "?"}]}, "0 characters"),

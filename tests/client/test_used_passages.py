@@ -12,7 +12,6 @@ from agent_client.timeline.used_passages import (
     UsedPassages,
     cited_sentences,
     used_passages,
-    with_highlights,
 )
 
 URL = "https://facts.example/lighthouse"
@@ -170,7 +169,8 @@ def test_the_first_result_that_holds_a_reference_answer_is_told() -> None:
 
 def test_without_visits_the_steps_are_the_same() -> None:
     steps = (Turn(turn=1, text="Hello [1]."),)
-    assert with_highlights(steps, "Hello [1].", None, (source(),)) == steps
+    told = used(*steps, answer="Hello [1].", sources=(source(),))
+    assert told.steps == steps
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -65,13 +65,6 @@ async def seekling(*arguments: str) -> Done:
     return Done(code, out.getvalue(), err.getvalue())
 
 
-async def seekling_process(*arguments: str) -> Done:
-    """Run the installed script."""
-    with anyio.fail_after(60):
-        done = await anyio.run_process([str(BIN / "seekling"), *arguments], check=False)
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
 async def test_a_multi_hop_question_is_answered_with_the_pages_really_visited() -> None:
     done = await ask(MULTI_HOP)
     assert done.code == 0, done.err
@@ -225,8 +218,7 @@ async def test_a_terminal_never_sees_what_a_model_or_page_writes_raw() -> None:
         Reply(reasoning=hostile, tool_calls=[("web_search", {"query": hostile})]),
         Reply(text="Fine. " + hostile),
     ]
-    async with scripted_model(script) as model:
-        done = await seekling_process("ask", QUESTION, "--model", model.base_url)
+    done = await ask(script)
     assert done.code == 0
     for char in ("\x1b", "\x07", "\u202e"):
         assert char not in done.out + done.err
@@ -314,26 +306,35 @@ async def test_an_error_as_json_is_an_object_on_stdout() -> None:
 
 
 @asynccontextmanager
-async def running(model: ScriptedModel) -> AsyncGenerator[Process]:
-    async with await anyio.open_process(
-        [str(BIN / "seekling"), "ask", QUESTION, "--model", model.base_url]
-    ) as process:
+async def running(
+    model: ScriptedModel, *flags: str, stdout: int = subprocess.PIPE
+) -> AsyncGenerator[Process]:
+    command = [str(BIN / "seekling"), "ask", QUESTION, "--model", model.base_url, *flags]
+    async with await anyio.open_process(command, stdout=stdout) as process:
         yield process
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_a_reader_who_leaves_ends_the_run() -> None:
     def script(_: dict[str, object]) -> Reply:
-        return Reply(text="word " * 2_000, pause_seconds=0.01)
+        return Reply(text="word " * 4_000, pause_seconds=0.01)
 
-    with anyio.fail_after(30):
-        async with scripted_model(script) as model:
-            command = f"'{BIN}/seekling' ask '{QUESTION}' --format jsonl --model {model.base_url}"
-            done = await anyio.run_process(
-                ["bash", "-c", f"{command} | head -n 3; exit ${{PIPESTATUS[0]}}"], check=False
-            )
-            assert done.returncode == 141
-            assert json.loads(done.stdout.splitlines()[-1])["type"] == "answer_delta"
-            assert b"Traceback" not in done.stderr
+    readable, writable = os.pipe()
+    with os.fdopen(readable, "rb") as reader, anyio.fail_after(60):
+        async with (
+            scripted_model(script) as model,
+            running(model, "--format=jsonl", stdout=writable) as process,
+        ):
+            os.close(writable)
+            line = b"begun"
+            while line and b'"answer_delta"' not in line:
+                line = await anyio.to_thread.run_sync(reader.readline, abandon_on_cancel=True)
+            reader.close()
+            assert process.stderr
+            err = b"".join([piece async for piece in process.stderr])
+            assert await process.wait() == 141
+            assert b"Traceback" not in err
+            assert model.hang_ups == 1, "nobody listens to the model any more"
             assert model.aborts, "the endpoint was told to stop generating"
 
 

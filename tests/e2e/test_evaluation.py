@@ -132,7 +132,7 @@ async def test_ctrl_c_stores_what_is_at_work_and_resume_asks_only_for_what_is_mi
 ) -> None:
     script = StallingAnswers()
     async with scripted_model(script) as model, tools(tmp_path) as web:
-        async with stalled_run(model, script) as process:
+        async with stalled_run(model, script, "--mcp", web) as process:
             process.send_signal(signal.SIGINT)
             with anyio.fail_after(5):
                 assert await process.wait() == 130

@@ -103,26 +103,6 @@ async def test_hostile_answers_cost_only_themselves() -> None:
     assert longest_wait < 1.5
 
 
-async def test_a_visit_that_is_cancelled_hangs_up() -> None:
-    asked, left = anyio.Event(), anyio.Event()
-
-    async def wait(stream: SocketStream) -> None:
-        asked.set()
-        try:
-            await stream.receive()
-        except anyio.EndOfStream:
-            left.set()
-
-    async with serve({"/": wait}) as web, running_server(*ALLOWED) as client:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(visit, client, web.url("/"))
-            await asked.wait()
-            tasks.cancel_scope.cancel()
-        with anyio.fail_after(4):
-            await left.wait()
-        assert (await client.list_tools()).tools
-
-
 async def test_two_hundred_visits_to_a_silent_site_are_bounded() -> None:
     is_open: set[SocketStream] = set()
     most_open = 0

@@ -14,6 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
+from mcp_server.cli.main import main
 from tests.support.fake_web import reply, serve, silent
 from tests.support.stdio_server import StdioServer, is_running
 from tests.support.tools_server import build_small_index
@@ -103,16 +104,12 @@ async def test_a_server_ends_with_its_children_while_calls_are_under_way(
             server.end()
 
 
-def test_settings_that_are_wrong_end_the_server_before_it_serves() -> None:
-    done = subprocess.run(
-        [SCRIPT, "serve", "--providers", "local", "--browser", "/no/such/browser"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
+def test_settings_that_are_wrong_end_the_server_before_it_serves(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["serve", "--providers", "local", "--browser", "/no/such/browser"]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
 
 
 def test_an_index_that_turns_out_to_be_damaged_ends_the_server(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from agent_client.cli.main import main
 from agent_client.conversation import ToolCall
 from agent_client.tool_server.targets import StdioTarget
 from agent_client.toolbox import McpToolbox
@@ -95,12 +96,12 @@ async def test_a_server_that_ends_tells_the_model_to_stop() -> None:
     assert model.aborts == [model.requests[0]["rid"]]
 
 
-async def test_an_address_that_others_reach_needs_a_token(tmp_path: Path) -> None:
-    command = [SEEKLING, "serve", "--host", "0.0.0.0", "--port", "0", "--model", "http://x/v1"]
-    done = await anyio.run_process(command, check=False)
-    assert (done.returncode, b"--token-file" in done.stderr) == (2, True)
+def test_an_address_that_others_reach_needs_a_token(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["serve", "--host", "0.0.0.0", "--port", "0", "--model", "http://x/v1"]
+    assert (main(command), "--token-file" in capsys.readouterr().err) == (2, True)
 
 
+@pytest.mark.usefixtures("shared_tools")
 async def test_a_host_calls_research_over_stdio() -> None:
     async with scripted_model(SCRIPT) as model:
         target = StdioTarget.parse(f"{SEEKLING} mcp --model {model.base_url}", dict(os.environ))

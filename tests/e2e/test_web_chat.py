@@ -15,6 +15,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from agent_client.cli.main import main
 from tests.support.scripted_model import Reply, scripted_model
 
 SEEKLING = str(Path(sys.executable).parent / "seekling")
@@ -93,10 +94,12 @@ async def test_whoever_has_the_address_asks_and_the_run_is_stored(tmp_path: Path
     assert address.partition("token=")[2] not in log.read_text()
 
 
-async def test_nobody_else_is_let_in() -> None:
+async def test_nobody_else_is_let_in_and_without_saving_nothing_is_written(
+    tmp_path: Path,
+) -> None:
     async with (
         scripted_model(SCRIPT) as model,
-        web("--model", model.base_url) as (_, address),
+        web("--model", model.base_url, "--no-save") as (_, address),
         entered(address) as http,
         httpx.AsyncClient(base_url=http.base_url, trust_env=False) as stranger,
     ):
@@ -112,11 +115,14 @@ async def test_nobody_else_is_let_in() -> None:
         rebound = await http.get("/", headers={"Host": "evil.example"})
         listed = (await http.get("/api/conversations")).json()
         cookie = (await stranger.get(address)).headers["set-cookie"].lower()
+        _, run = await run_to_end(http)
     assert [response.status_code for response in refused] == [401] * 4
     assert (elsewhere.status_code, rebound.status_code) == (403, 421)
     assert listed == {"conversations": []}
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
+    assert run["status"] == "ended"
+    assert list((tmp_path / "data").rglob("*.jsonl")) == []
 
 
 async def test_a_page_that_is_ended_tells_the_model_to_stop() -> None:
@@ -135,19 +141,7 @@ async def test_a_page_that_is_ended_tells_the_model_to_stop() -> None:
     assert model.aborts == [model.requests[0]["rid"]]
 
 
-async def test_without_saving_nothing_is_written(tmp_path: Path) -> None:
-    async with (
-        scripted_model(SCRIPT) as model,
-        web("--model", model.base_url, "--no-save") as (_, address),
-        entered(address) as http,
-    ):
-        _, run = await run_to_end(http)
-    assert run["status"] == "ended"
-    assert list((tmp_path / "data").rglob("*.jsonl")) == []
-
-
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-async def test_a_host_that_is_no_name_is_refused(host: str) -> None:
-    command = [SEEKLING, "web", "--port", "0", "--host", host]
-    done = await anyio.run_process(command, check=False)
-    assert (done.returncode, b"name one address" in done.stderr) == (2, True)
+def test_a_host_that_is_no_name_is_refused(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["web", "--port", "0", "--host", host])
+    assert (code, "name one address" in capsys.readouterr().err) == (2, True)

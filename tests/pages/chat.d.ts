@@ -1,4 +1,4 @@
-// What the chat page's server tells (agent_client/web_chat/told.py), for the type checker.
+// What the chat page's server tells (agent_client/web_chat/page_protocol.py), for the type checker.
 
 interface ChatRun {
   index: number; status: "running" | "ended" | "stopped"; episode: EpisodeView;

@@ -122,6 +122,7 @@ def hostile_run() -> RunIndex:
     return replace(
         run,
         rows=rows,
+        warnings=HOSTILE_TEXTS,
         notes=HOSTILE_TEXTS,
         about=tuple((it, it) for it in HOSTILE_TEXTS),
         table=tuple((it, it[:50]) for it in HOSTILE_TEXTS),

@@ -208,6 +208,7 @@ def _search(random: Random, turn: int, query: str, url: str) -> Search:
         seconds=random.uniform(0.3, 1.5),
         query=query,
         hits=tuple(hits),
+        warnings=(),
         notes=("Answered by one provider.",),
         repairs=("tolerant_json",) if turn == 3 else (),
     )
@@ -261,7 +262,8 @@ def made_up_run(name: str, questions: int, seed: int = 1) -> RunIndex:
             ("Grader", "judge"),
             ("Began", "2026-11-20 10:00:00"),
         ),
-        notes=("12 verdicts are missing: the score counts them as wrong.",),
+        warnings=("12 verdicts are missing: the score counts them as wrong.",),
+        notes=(),
         grader="judge",
         score=_share(standings),
         table=(

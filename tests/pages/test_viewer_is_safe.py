@@ -1,11 +1,14 @@
 """Nothing that a model, a page or a dataset wrote runs, loads or hides in the viewer's page."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
+from agent_client.pages.assembly import page_bytes
 from agent_client.viewer.view_file import SHARD_ROWS, write_view
+from agent_client.viewer.view_page import view_page
 from tests.pages.browser import new_page
 from tests.pages.hostile_run import hostile_episode, hostile_run
 from tests.pages.made_up_run import view_of
@@ -74,3 +77,33 @@ def test_text_from_right_to_left_stays_in_its_place(hostile_page: Page) -> None:
 def test_a_huge_word_does_not_make_the_page_wide(hostile_page: Page) -> None:
     width = hostile_page.evaluate("document.documentElement.scrollWidth")
     assert width == hostile_page.evaluate("innerWidth")
+
+
+def test_markup_that_gets_into_the_page_all_the_same_does_not_run(
+    browser: Browser, tmp_path: Path
+) -> None:
+    document = b"".join(page_bytes(view_page("T"))).decode()
+    injected = "<script>globalThis.ran = 1</script><img src='x:' onerror='globalThis.ran = 1'><main"
+    assert "<main" in document
+    (tmp_path / "view.html").write_text(document.replace("<main", injected, 1))
+    page = new_page(browser)
+    page.goto((tmp_path / "view.html").as_uri())
+    page.wait_for_load_state()
+    assert page.evaluate("globalThis.ran") is None
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "document.body.innerHTML = '<b>x</b>'",
+        "document.createElement('div').insertAdjacentHTML('beforeend', '<b>x</b>')",
+        "document.createElement('script').text = 'globalThis.ran = 1'",
+        "document.createElement('iframe').srcdoc = '<b>x</b>'",
+        "new DOMParser().parseFromString('<b>x</b>', 'text/html')",
+        "document.write('<b>x</b>')",
+    ],
+)
+def test_no_script_can_turn_text_into_markup_or_code(hostile_page: Page, code: str) -> None:
+    tried = f"() => {{ try {{ {code}; return 'done'; }} catch (error) {{ return error.name; }} }}"
+    assert hostile_page.evaluate(tried) in ("TypeError", "EvalError")

@@ -10,8 +10,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from playwright.sync_api import Browser, Page, expect
 
 from agent_client.pages.gate import PageGate, entry_address, new_token
-from agent_client.viewer import live_run
-from agent_client.viewer.live_run import LiveRun
+from agent_client.viewer import followed_run
+from agent_client.viewer.followed_run import FollowedRun
 from agent_client.viewer.live_server import LiveServer
 from tests.client.viewer.growing_runs import GrowingRun, growing_run
 from tests.pages.browser import axe_violations, new_page
@@ -20,13 +20,13 @@ from tests.support.serving import serving
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_run, "LEAST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(live_run, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(followed_run, "LEAST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(followed_run, "LOOK_SECONDS", 0.05)
 
 
 @asynccontextmanager
 async def served(directory: Path) -> AsyncGenerator[str]:
-    run = LiveRun(directory, "exact")
+    run = FollowedRun(directory, "exact")
     server, token = LiveServer(run), new_token()
     async with serving(PageGate(server, token=token)) as base, anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: run.follow(tell=lambda _: None))

@@ -45,7 +45,7 @@ interface Rows {
   fields: Record<string, string[]>;
 }
 interface RunIndex {
-  name: string; about: [string, string][]; notes: string[]; grader: string; score: Share;
+  name: string; about: [string, string][]; warnings: string[]; notes: string[]; grader: string; score: Share;
   table: [string, string][]; by_field: FieldScores[]; standings: Count[]; troubles: Count[];
   paths: Partial<Record<EvidencePath, Partial<Record<Standing, number>>>> | null;
   rows: Rows; is_being_written: boolean;

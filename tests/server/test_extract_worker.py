@@ -70,9 +70,21 @@ def obedient_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     use_child(monkeypatch, tmp_path, OBEDIENT_CHILD)
 
 
-def children_of(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+def children() -> list[int]:
+    """The process ids of all children of this process."""
+    command = ["pgrep", "-P", str(os.getpid())]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
+
+
+@pytest.fixture
+def new_children() -> Callable[[], list[int]]:
+    """Tells the children that this process did not have before the test.
+
+    A server for other tests of this process may be one of those that it had.
+    """
+    before = set(children())
+    return lambda: [pid for pid in children() if pid not in before]
 
 
 async def read(pool: ExtractionPool, body: bytes, about: SourceInfo | None = None) -> Extracted:
@@ -88,7 +100,9 @@ async def until(holds: Callable[[], bool]) -> None:
     pytest.fail("it never came to that")
 
 
-async def test_pages_are_read_one_after_the_other_by_one_warm_child() -> None:
+async def test_pages_are_read_one_after_the_other_by_one_warm_child(
+    new_children: Callable[[], list[int]],
+) -> None:
     async with ExtractionPool(max_workers=1) as pool:
         assert pool.pids == ()
         page = await read(pool, "<title>T</title><p>héllo <b>there</b></p>".encode())
@@ -96,7 +110,7 @@ async def test_pages_are_read_one_after_the_other_by_one_warm_child() -> None:
         (pid,) = pool.pids
         assert (await read(pool, b"<p>second</p>")).text == "second"
         assert pool.pids == (pid,)
-    assert children_of(os.getpid()) == []
+    assert new_children() == []
 
 
 async def test_small_plain_text_needs_no_child() -> None:
@@ -178,7 +192,9 @@ async def test_no_file_can_be_written_by_a_document(tmp_path: Path) -> None:
     assert not target.exists() or target.read_bytes() == b""
 
 
-async def test_a_page_that_hangs_the_parser_costs_only_itself() -> None:
+async def test_a_page_that_hangs_the_parser_costs_only_itself(
+    new_children: Callable[[], list[int]],
+) -> None:
     times: list[float] = []
     hung: list[Extracted] = []
 
@@ -200,7 +216,7 @@ async def test_a_page_that_hangs_the_parser_costs_only_itself() -> None:
         assert len(times) == 20
         assert sorted(times)[10] < 0.5
         assert (await read(pool, b"<p>afterwards</p>")).text == "afterwards"
-    assert children_of(os.getpid()) == []
+    assert new_children() == []
 
 
 async def test_the_event_loop_stays_free_while_a_page_is_read() -> None:
@@ -255,20 +271,24 @@ async def test_a_cancelled_page_takes_its_child_with_it_and_answers_no_other() -
         with anyio.move_on_after(0.2) as scope:
             await read(pool, SLOW_PAGE)
         assert scope.cancelled_caught
-        assert pid not in children_of(os.getpid())
+        assert pid not in children()
         assert (await read(pool, b"<p>the next page</p>")).text == "the next page"
 
 
-async def test_cancelling_at_any_moment_leaves_a_pool_that_reads() -> None:
+async def test_cancelling_at_any_moment_leaves_a_pool_that_reads(
+    new_children: Callable[[], list[int]],
+) -> None:
     async with ExtractionPool(max_workers=2) as pool:
         for milliseconds in range(0, 30, 2):
             with anyio.move_on_after(milliseconds / 1000):
                 await read(pool, b"<p>old page</p>" * 1000)
         assert (await read(pool, b"<p>new page</p>")).text == "new page"
-    assert children_of(os.getpid()) == []
+    assert new_children() == []
 
 
-async def test_closing_the_pool_ends_a_read_under_way() -> None:
+async def test_closing_the_pool_ends_a_read_under_way(
+    new_children: Callable[[], list[int]],
+) -> None:
     caught: list[str] = []
 
     async def read_slowly(pool: ExtractionPool) -> None:
@@ -283,7 +303,7 @@ async def test_closing_the_pool_ends_a_read_under_way() -> None:
     assert caught == ["reading was stopped"]
     with pytest.raises(ExtractionError, match="reading was stopped"):
         await read(pool, b"<p>too late</p>")
-    assert children_of(os.getpid()) == []
+    assert new_children() == []
 
 
 async def test_a_second_child_is_ready_before_two_pages_come_at_once() -> None:
@@ -294,11 +314,10 @@ async def test_a_second_child_is_ready_before_two_pages_come_at_once() -> None:
         await until(lambda: len(pool.pids) == 2)
 
 
-async def test_children_that_nobody_needs_end() -> None:
+async def test_children_that_nobody_needs_end(new_children: Callable[[], list[int]]) -> None:
     async with ExtractionPool(max_workers=1, idle_seconds=0.1) as pool:
         await read(pool, b"<p>page</p>")
-        await until(lambda: children_of(os.getpid()) == [])
-        assert pool.pids == ()
+        await until(lambda: pool.pids == () and new_children() == [])
         assert (await read(pool, b"<p>again</p>")).text == "again"
 
 

@@ -81,7 +81,7 @@ class OneTool:
     async def call(self, call: ToolCall) -> ToolResult:
         if "broken" in str(call.arguments):
             raise ToolServerError("seekling-mcp", "has died")
-        return ToolResult(call.id, call.name, "Index: 1\nTitle: T\nURL: https://example.org/")
+        return ToolResult(call.id, call.name, "Index: 1\nURL: https://example.org/\nTitle: T")
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from agent_client.evaluation.records.run_directory import (
     segment_name,
     segment_numbers,
 )
-from agent_client.sessions.journal import LineFile
+from agent_client.sessions.journal import LineFile, open_to_read
 
 SEGMENT_BYTES = 256 * 2**20
 """A segment that has grown to this size is followed by the next one."""
@@ -87,10 +87,19 @@ def add_span(spans: list[Span], span: Span) -> None:
 
 
 def lines_in(directory: Path, spans: Iterable[Span]) -> Iterator[tuple[Span, bytes]]:
-    """The lines of spans, each with its place; an empty line for a span that is not there."""
+    """The lines of spans, each with its place; an empty line for a span that is not there.
+
+    Spans are in order. One that reaches back is not there: else a short record of a stranger makes
+    us read the same bytes thousands of times.
+    """
     opened, fd = 0, -1
+    behind = (0, 0)
     try:
         for span in spans:
+            if (span.segment, span.offset) < behind:
+                yield span, b""
+                continue
+            behind = span.segment, span.offset + max(0, span.length)
             if span.segment != opened:
                 if fd >= 0:
                     os.close(fd)
@@ -113,7 +122,8 @@ def lines_from(directory: Path, low: tuple[int, int]) -> Iterator[tuple[int, int
     for number in segment_numbers(directory):
         if number < low[0]:
             continue
-        with (directory / segment_name(number)).open("rb") as file:
+        fd = open_to_read(directory / segment_name(number), os.O_NOFOLLOW)
+        with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor has no path
             offset = low[1] if number == low[0] else 0
             file.seek(offset)
             for line in file:
@@ -129,7 +139,7 @@ def content(line: bytes) -> bytes:
 
 def _opened(directory: Path, segment: int) -> int:
     with suppress(OSError, ValueError):
-        return os.open(directory / segment_name(segment), os.O_RDONLY | os.O_NOFOLLOW)
+        return open_to_read(directory / segment_name(segment), os.O_NOFOLLOW)
     return -1
 
 

@@ -8,11 +8,13 @@ import msgspec
 
 from agent_client.errors import EvaluationError
 from agent_client.evaluation.records.run_directory import MANIFEST, write_whole, writing
+from agent_client.sessions.journal import open_to_read
 from agent_client.sessions.lenient_json import decoded, encoded, plain_value
 
 FORMAT = "seekling-run"
 FORMAT_VERSION = 1
 MAX_SHOWN_CHARS = 60
+MAX_MANIFEST_BYTES = 64 * 2**20
 """Of values that differ; prompts are longer, and only named."""
 
 
@@ -152,7 +154,9 @@ def read_manifest(directory: Path) -> RunManifest:
     """
     where = f"{str(directory)!r}"
     try:
-        data = (directory / MANIFEST).read_bytes()
+        fd = open_to_read(directory / MANIFEST)
+        with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor has no path
+            data = file.read(MAX_MANIFEST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise EvaluationError(
             f"{where} holds no run: there is no {MANIFEST}",
@@ -160,6 +164,8 @@ def read_manifest(directory: Path) -> RunManifest:
         ) from None
     except OSError as exc:
         raise EvaluationError(f"cannot read run {where}: {exc.strerror}") from exc
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise EvaluationError(f"the {MANIFEST} of run {where} is too large to be one")
     try:
         head = msgspec.json.decode(data, type=_Version)
         if head.format == FORMAT and head.version > FORMAT_VERSION:

@@ -13,7 +13,7 @@ import msgspec
 
 from agent_client.conversation import ToolCall, ToolResult
 from agent_client.evaluation.records.run_directory import RESULTS, open_lines
-from agent_client.sessions.journal import LineFile
+from agent_client.sessions.journal import LineFile, open_to_read
 from agent_client.sessions.lenient_json import canonical, decoded
 
 MAX_RESULT_BYTES = 256 * 2**20
@@ -162,4 +162,4 @@ class ResultStore:
         self._seen_bytes = start
 
     def _opened(self) -> int:
-        return os.open(self._directory / RESULTS, os.O_RDONLY | os.O_NOFOLLOW)
+        return open_to_read(self._directory / RESULTS, os.O_NOFOLLOW)

@@ -1,7 +1,7 @@
 """The files of questions, records and grades, read."""
 
 import gc
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,9 @@ class Ended(msgspec.Struct, gc=False):
 
 
 _ENDED = msgspec.json.Decoder(Ended)
+
+MAX_NUMBER = 2**53
+"""Of a record; beyond it sums overflow, and a browser has no such number."""
 
 
 @dataclass(slots=True)
@@ -87,13 +90,46 @@ def read_records(directory: Path) -> tuple[dict[EpisodeKey, EpisodeRecord], int]
         OSError: the file cannot be read.
     """
     records, unreadable = _read(directory / RECORDS, _RECORDS)
-    return {EpisodeKey(record.id, record.repeat): record for record in records}, unreadable
+    return _by_key(records, unreadable)
 
 
 def decoded_records(lines: Iterable[bytes]) -> tuple[dict[EpisodeKey, EpisodeRecord], int]:
     """The records of lines, and how many lines are unreadable."""
     records, unreadable = _decoded(lines, _RECORDS)
-    return {EpisodeKey(record.id, record.repeat): record for record in records}, unreadable
+    return _by_key(records, unreadable)
+
+
+def _by_key(
+    records: Sequence[EpisodeRecord], unreadable: int
+) -> tuple[dict[EpisodeKey, EpisodeRecord], int]:
+    """The records that can be counted with, and how many lines are of no use."""
+    sound = [record for record in records if _is_sound(record)]
+    by_key = {EpisodeKey(record.id, record.repeat): record for record in sound}
+    return by_key, unreadable + len(records) - len(sound)
+
+
+def _is_sound(record: EpisodeRecord) -> bool:
+    """Whether its numbers are such as an episode has: a run can come from a stranger."""
+    found = record.evidence
+    if found and not len(found.retrieved) == len(found.visited) == len(found.cited):
+        return False
+    return all(0 <= number <= MAX_NUMBER for number in _numbers(record))
+
+
+def _numbers(record: EpisodeRecord) -> tuple[float, ...]:
+    counts, usage, prefix = record.counts, record.usage, record.prefix
+    return (
+        *(record.repeat, record.attempt, record.cost_usd or 0),
+        *(record.seconds, record.model_seconds, record.tool_seconds),
+        *(record.blocked_mirrors, record.replay_misses),
+        *(record.tool_retries, record.continued_turns),
+        *(counts.turns, counts.searches, counts.visits, counts.tool_calls, counts.tool_errors),
+        *(counts.malformed_calls, counts.resamples, counts.retries, counts.compactions),
+        *counts.repairs.values(),
+        *counts.guards.values(),
+        *(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens or 0),
+        *((prefix.mean, prefix.worst, prefix.turns) if prefix else ()),
+    )
 
 
 class _Remark(msgspec.Struct):

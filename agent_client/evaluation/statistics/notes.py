@@ -36,6 +36,11 @@ def notes(summary: RunSummary) -> list[str]:
     ]
 
 
+def is_warning(note: str) -> bool:
+    """Whether a note says that the numbers mean less than they seem to: its bold words do."""
+    return "**" in note
+
+
 def headline(score: Score) -> str:
     """The score with counts and interval, and the word that it is not final where it is not."""
     if not score.accuracy.of:
@@ -62,7 +67,7 @@ def _not_final(summary: RunSummary) -> Iterator[str]:
         yield f"**Remark**: {markdown_name(remark)}."
     if about.unreadable_lines:
         yield (
-            f"{counted(about.unreadable_lines, 'damaged line')} of the run's files could not be"
+            f"**{counted(about.unreadable_lines, 'damaged line')}** of the run's files could not be"
             " read; what they told counts as owed or ungraded."
         )
 
@@ -232,8 +237,9 @@ def _trouble(summary: RunSummary) -> Iterator[str]:
 
 def _web(summary: RunSummary) -> Iterator[str]:
     seen, over = summary.contamination, summary.effort.turns.of
+    word = "**Contamination**" if seen.leaked_episodes else "Contamination"
     line = (
-        f"Contamination: {seen.leaked_episodes:,} of {over:,} saw a page that publishes the"
+        f"{word}: {seen.leaked_episodes:,} of {over:,} saw a page that publishes the"
         f" benchmark; {counted(seen.blocked_mirrors, 'hit or visit', 'hits and visits')} of such"
         f" pages kept from the model, in {seen.blocked_episodes:,} of {over:,}"
     )
@@ -244,7 +250,7 @@ def _web(summary: RunSummary) -> Iterator[str]:
         yield "Replay: the recording held every call"
     elif summary.replay_misses:
         yield (
-            f"Replay: {counted(summary.replay_misses, 'call')} that the recording does not hold,"
+            f"**Replay**: {counted(summary.replay_misses, 'call')} that the recording does not hold,"
             f" in {counted(summary.replay_miss_episodes, 'episode')}, owed ones included"
         )
 

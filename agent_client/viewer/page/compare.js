@@ -26,9 +26,11 @@ class ComparisonPage {
       "aria-label": "Kinds of questions" });
     this.count = el("p", { className: "dim count", role: "status" });
     this.lines = el("div", { className: "card lines" });
+    this.nothing = el("p", { className: "nothing", hidden: true },
+      "No question is of these kinds. Choose others above.");
     this.element = el("div", null, el("h1", { className: "off-screen" }, "Comparison"),
       this.lines, el("div", { className: "filter-bar" }, this.kinds, this.count),
-      this.grid.element);
+      this.grid.element, this.nothing);
   }
 
   /** The places of the flips that are wanted. */
@@ -53,6 +55,7 @@ class ComparisonPage {
     }));
     const wanted = this.wanted();
     this.count.textContent = `${formatNumber(wanted.length)} questions`;
+    this.nothing.hidden = wanted.length > 0;
     this.grid.show(wanted);
   }
 

@@ -143,9 +143,12 @@ function toggleValue(state, column, value) {
 function valueLabel(column, value) {
   if (value === "") return "none";
   if (column === "standing") {
+    if (!Object.hasOwn(STANDING_LOOKS, value)) return value;
     const look = STANDING_LOOKS[/** @type {Standing} */ (value)];
-    return look ? `${look.sign} ${look.label}` : value;
+    return `${look.sign} ${look.label}`;
   }
-  if (column === "path") return PATH_WORDS[/** @type {EvidencePath} */ (value)] ?? value;
+  if (column === "path" && Object.hasOwn(PATH_WORDS, value)) {
+    return PATH_WORDS[/** @type {EvidencePath} */ (value)];
+  }
   return column.startsWith(FIELD_PREFIX) ? value : words(value);
 }

@@ -41,6 +41,8 @@ const COLUMN_WORDS = {
   reference: "Reference",
   answer: "Answer",
 };
+/** A column of more values is searched, not picked from. */
+const MOST_CHOICES = 300;
 const FACETS = ["standing", "path", "status", "stop_reason", "error"];
 
 /** What is searched in each row. @type {WeakMap<Rows, string[]>} */
@@ -53,8 +55,8 @@ function words(name) {
 
 /** @param {string} column */
 function columnLabel(column) {
-  const known = /** @type {Record<string, string>} */ (COLUMN_WORDS)[column];
-  return known ?? words(column.startsWith(FIELD_PREFIX)
+  const known = /** @type {Record<string, string>} */ (COLUMN_WORDS);
+  return Object.hasOwn(known, column) ? known[column] : words(column.startsWith(FIELD_PREFIX)
     ? column.slice(FIELD_PREFIX.length) : column);
 }
 
@@ -151,7 +153,7 @@ function facetsOf(rows, state) {
     for (let row = 0; row < rows.id.length; row++) {
       values.set(String(cellValue(rows, column, row)), 0);
     }
-    if (values.size < 2) continue;
+    if (values.size < 2 || values.size > MOST_CHOICES) continue;
     for (const row of wantedRows(rows, { ...state, sort: "" }, column)) {
       const value = String(cellValue(rows, column, row));
       values.set(value, (values.get(value) ?? 0) + 1);

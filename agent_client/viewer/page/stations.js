@@ -22,11 +22,30 @@ function stationsElement(episode, prefix) {
     el("h2", null, "Evidence path", episode.path
       ? el("span", { className: `badge ${pathKind(episode.path)}` }, PATH_WORDS[episode.path])
       : null),
+    lossElement(gold, prefix),
     rows.length ? el("ul", { className: "stations" }, ...rows) : null,
     seen < 0
       ? el("p", { className: "dim" }, "No step shows the reference answer in words.")
       : el("p", null, `The ${isRun ? "reference" : "short"} answer first appears in `,
         stepLink(seen, `step ${seen + 1}`, prefix), "."));
+}
+
+/**
+ * One sentence on the page that was lost first.
+ * @param {GoldPage[]} gold
+ * @param {string} prefix
+ */
+function lossElement(gold, prefix) {
+  const reached = (/** @type {GoldPage} */ page) => STATIONS_REACHED[page.path];
+  const lost = gold.toSorted((a, b) => reached(a) - reached(b))[0];
+  if (!lost || lost.path === "cited") return null;
+  const step = (lost.path === "not_opened" ? lost.hit_step : lost.visit_step) ?? -1;
+  const link = step < 0 ? "" : stepLink(step, `step ${step + 1}`, prefix);
+  const name = el("strong", { dir: "auto" }, lost.name);
+  if (lost.path === "not_retrieved") return el("p", null, "No search found ", name, ".");
+  const [did, missed] = lost.path === "not_opened" ? ["was found", "never opened"]
+    : ["was opened", "never cited"];
+  return el("p", null, name, ` ${did} `, link && "in ", link, link && " ", `and ${missed}.`);
 }
 
 /** @param {EvidencePath} path */

@@ -2,8 +2,10 @@
 // What a run is and how it went: its score, its facts, and charts that filter the table.
 // Needs dom.js, state.js, rows.js, charts.js, filters.js. Defines: runCard, runCharts.
 
-/** The others are folded. */
-const SHOWN_NOTES = 3;
+/** Lines that a chart of scores can show. */
+const MOST_GROUPS = 12;
+/** Trouble that is none: questions that were not begun, are at work, or were cut off. */
+const OWED_TROUBLE = "ending/not_ended";
 
 /**
  * @param {RunIndex} run
@@ -24,10 +26,12 @@ function runCard(run) {
       run.is_being_written ? el("p", null, el("span", { className: "badge busy" }, "running"))
         : null),
     el("div", { className: "run-facts" },
-      pairs(run.table, "numbers"),
-      notesOf(run.notes),
+      // the first card says how many are correct
+      pairs(run.table.filter(([label]) => label !== "correct"), "numbers"),
+      noteList(run.warnings, "Why the numbers mean less than they seem to"),
       el("details", { className: "about-run" }, el("summary", null, "About this run"),
-        pairs(run.about, "facts"))));
+        pairs(run.about, "facts"),
+        noteList(run.notes, "Notes on the numbers"))));
 }
 
 /**
@@ -39,16 +43,22 @@ function pairs(entries, className) {
     el("div", null, el("dt", null, label), el("dd", { dir: "auto" }, value))));
 }
 
-/** @param {string[]} notes the first ones matter most */
-function notesOf(notes) {
-  if (notes.length === 0) return null;
-  const list = (/** @type {string[]} */ some, /** @type {string} */ name) =>
-    el("ul", { className: "notes", "aria-label": name },
-      ...some.map((note) => el("li", { dir: "auto" }, note)));
-  const more = notes.slice(SHOWN_NOTES);
-  return el("div", null, list(notes.slice(0, SHOWN_NOTES), "Notes on the numbers"),
-    more.length ? el("details", { className: "about-run" },
-      el("summary", null, `${more.length} more notes`), list(more, "More notes")) : null);
+/**
+ * @param {string[]} notes
+ * @param {string} name
+ */
+function noteList(notes, name) {
+  return notes.length === 0 ? null : el("ul", { className: "notes", "aria-label": name },
+    ...notes.map((note) => el("li", { dir: "auto" }, note)));
+}
+
+/**
+ * Whether the values of a field are few, and each a plain one: a list says little as a group.
+ * @param {FieldScores} field
+ */
+function isChartable(field) {
+  return field.groups.length <= MOST_GROUPS &&
+    !field.groups.some((group) => group.value.startsWith("["));
 }
 
 /** @param {Count[]} standings */
@@ -77,7 +87,7 @@ function standingStrip(standings) {
  */
 function runCharts(run, state) {
   const { rows } = run;
-  const charts = run.by_field.map((field) => chart(`Score by ${words(field.field)}`,
+  const charts = run.by_field.filter(isChartable).map((field) => chart(`Score by ${words(field.field)}`,
     intervalChart(field.groups.map((group) => {
       const column = FIELD_PREFIX + field.field;
       const isOn = (state.values[column] ?? []).includes(group.value);
@@ -137,11 +147,13 @@ function toggleRange(state, column, low, high) {
  * @param {ViewState} state
  */
 function troubleChart(run, state) {
-  if (run.troubles.length === 0) {
-    return chart("What went wrong", el("p", { className: "dim" }, "Nothing worth a line."));
+  const troubles = run.troubles.filter((trouble) => trouble.name !== OWED_TROUBLE);
+  if (troubles.length === 0) {
+    return chart("What went wrong", el("p", { className: "dim" },
+      "Nothing: each episode that is over ended with an answer."));
   }
-  const of = Math.max(...run.troubles.map((trouble) => trouble.count));
-  return chart("What went wrong", countChart(run.troubles.map((trouble) => {
+  const of = Math.max(...troubles.map((trouble) => trouble.count));
+  return chart("What went wrong", countChart(troubles.map((trouble) => {
     const filtered = withTrouble(run.rows, state, trouble.name);
     const isOn = stateHash(filtered) === stateHash(state);
     const title = [trouble.label, trouble.example].filter(Boolean).join("\n");

@@ -327,11 +327,17 @@ function addCopyMenu(bar, episode) {
   "Copy answer"));
 }
 
-/** Says whether a run that is being written is followed. */
-function showConnection(/** @type {boolean} */ isConnected) {
+/**
+ * Says whether a run that is being written is followed, or that it is over.
+ * @param {boolean} isConnected
+ * @param {ViewIndex} index the newest one
+ */
+function showConnection(isConnected, index) {
   const live = /** @type {HTMLElement} */ (document.getElementById("live"));
   live.hidden = false;
-  live.textContent = isConnected ? "● live" : "○ not connected: trying again";
+  const isAtWork = index.runs?.some((run) => run.is_being_written);
+  if (!isAtWork) live.textContent = "✓ the run has ended";
+  else live.textContent = isConnected ? "● live" : "○ not connected: trying again";
 }
 
 async function main() {
@@ -339,7 +345,12 @@ async function main() {
     const index = await loadIndex();
     const viewer = new Viewer(index);
     viewer.start();
-    if (index.is_live) followChanges((newer) => viewer.renew(newer), showConnection);
+    if (index.is_live) {
+      followChanges((newer) => {
+        viewer.renew(newer);
+        showConnection(true, newer);
+      }, (isConnected) => showConnection(isConnected, viewer.index));
+    }
     performance.mark("seekling-ready");
   } catch (error) {
     const loading = document.getElementById("loading") ?? document.getElementById("content");

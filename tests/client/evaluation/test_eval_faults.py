@@ -12,7 +12,7 @@ from agent_client.evaluation.records.stored_run import StoredRun, read_run
 from agent_client.evaluation.runner.progress import Progress
 from agent_client.evaluation.runner.runner import RunEnd
 from agent_client.evaluation.runner.tool_failures import ToolRetryPolicy
-from tests.bench.eval_faults import differences, evaluate
+from tests.bench.eval_faults import SOON, differences, evaluate
 from tests.support.faulty_servers import (
     PAGE_FAULTS,
     Faults,
@@ -24,6 +24,8 @@ from tests.support.faulty_servers import (
 ASKED = questions(12)
 BRIEF = ("429", "500", "502", "503", "hang_up", "cut", "junk", "full")
 """Faults of a model for which nobody has to wait."""
+BUSY_SECONDS = 60.0
+"""Longest wait for a token: none of these models is silent, but the machine may be busy."""
 KINDS = {"model": BRIEF, "judge": BRIEF, "search": ("429",), "page": PAGE_FAULTS[:-1]}
 """A search that fails otherwise twice in a row is left alone for 20 s."""
 
@@ -35,35 +37,36 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
 
     async def run() -> None:
         async with faulty_servers(Faults()) as servers:
-            end, _ = await evaluate(directory, ASKED, servers, concurrency=8, is_in_process=True)
+            end, _ = await evaluating(directory, servers, is_in_process=True)
             assert (end.reason, end.ungraded) == ("done", 0)
 
     anyio.run(run)
     return read_run(directory)
 
 
-def tool_server() -> int:
-    """The process id of the tool server, which is a child of this process."""
+def tool_servers() -> set[int]:
+    """The process ids of the tool servers that are children of this process."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    (server,) = (
+    return {
         int(pid) for pid in children if b"seekling-mcp" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
-    return server
+    }
 
 
 async def test_faults_of_model_search_pages_and_judge_change_no_verdict(
     tmp_path: Path, undisturbed: StoredRun
 ) -> None:
     killed: list[int] = []
+    others = tool_servers()  # such as one that other tests share
 
     def kill(side: str, count: int) -> None:
         if (side, count) == ("page", 12):
-            killed.append(tool_server())
-            os.kill(killed[0], signal.SIGKILL)
+            killed.extend(tool_servers() - others)
+            (server,) = killed
+            os.kill(server, signal.SIGKILL)
 
     faults = Faults(rate=0.15, kinds=KINDS, came=kill)
     async with faulty_servers(faults) as servers:
-        end, _ = await evaluate(tmp_path / "run", ASKED, servers, concurrency=8)
+        end, _ = await evaluating(tmp_path / "run", servers)
 
     assert (end.reason, end.owed, end.ungraded) == ("done", 0, 0)
     assert killed and {side for side, _ in faults.made} == {"model", "judge", "search", "page"}
@@ -113,8 +116,24 @@ async def test_where_no_page_can_be_read_nothing_is_graded(
 async def opening(folder: Path, servers: FaultyServers) -> tuple[RunEnd, Progress]:
     """Begin the run or go on with it, without waits for the tools."""
     retries = ToolRetryPolicy(sleep=no_time)
+    return await evaluating(folder / "run", servers, retries=retries, is_in_process=True)
+
+
+async def evaluating(
+    directory: Path,
+    servers: FaultyServers,
+    *,
+    retries: ToolRetryPolicy = SOON,
+    is_in_process: bool = False,
+) -> tuple[RunEnd, Progress]:
     return await evaluate(
-        folder / "run", ASKED, servers, concurrency=8, retries=retries, is_in_process=True
+        directory,
+        ASKED,
+        servers,
+        concurrency=8,
+        retries=retries,
+        is_in_process=is_in_process,
+        token_seconds=BUSY_SECONDS,
     )
 
 

@@ -129,7 +129,7 @@ def test_without_a_verdict_no_score_is_made_up() -> None:
 def test_damage_and_work_in_progress_are_told() -> None:
     run = replace(graded_run(SEAL0, unreadable=2), is_being_written=True)
     told = table_markdown([summarise(run, "exact")])
-    assert "2 damaged lines of the run's files could not be read" in told
+    assert "**2 damaged lines** of the run's files could not be read" in told
     assert "**At work**: another process writes this run at this moment." in told
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from agent_client.errors import EvaluationError
 from agent_client.pages.gate import PageGate, entry_address, new_token
-from agent_client.viewer import live_run, live_server
-from agent_client.viewer.live_run import LiveRun, Reading
+from agent_client.viewer import followed_run, live_server
+from agent_client.viewer.followed_run import FollowedRun, Reading
 from agent_client.viewer.live_server import LiveServer
 from tests.client.viewer.growing_runs import GrowingRun, growing_run
 from tests.support.run_directories import stored_run
@@ -22,9 +22,9 @@ from tests.support.serving import serving
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_run, "LEAST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(live_run, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(live_run, "REST_PER_WORK", 0.5)
+    monkeypatch.setattr(followed_run, "LEAST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(followed_run, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(followed_run, "REST_PER_WORK", 0.5)
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Open:
 
 @asynccontextmanager
 async def opened(directory: Path) -> AsyncGenerator[Open]:
-    run = LiveRun(directory, "exact")
+    run = FollowedRun(directory, "exact")
     server, token, told = LiveServer(run), new_token(), list[Reading]()
     async with serving(PageGate(server, token=token)) as base, httpx.AsyncClient() as http:
         entered = await http.get(entry_address(base, token))
@@ -91,7 +91,14 @@ async def test_index_and_episodes_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/episodes/0/7", "/episodes/1/0", "/episodes/0/-1", "/../run.json"]
+    "path",
+    [
+        "/episodes/0/7",
+        "/episodes/1/0",
+        "/episodes/0/-1",
+        f"/episodes/0/{'9' * 5_000}",
+        "/../run.json",
+    ],
 )
 async def test_what_is_not_there_is_not_found(tmp_path: Path, path: str) -> None:
     stored_run(tmp_path)
@@ -184,7 +191,7 @@ async def test_a_run_that_goes_away_and_comes_back_is_followed_on(tmp_path: Path
 
 def test_what_is_no_run_cannot_be_followed(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="holds no run"):
-        LiveRun(tmp_path, "exact")
+        FollowedRun(tmp_path, "exact")
 
 
 async def test_nothing_is_read_while_nothing_is_written(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "sessions": ("sessions",),
         "doctor": ("doctor",),
         "model wire": ("model",),
-        "tools over MCP": ("toolbox", "tool_server", "search_hits"),
+        "tools over MCP": ("toolbox", "tool_server"),
         "engines": ("engine",),
     },
     "mcp_server": {
@@ -49,7 +49,7 @@ IMPORT_NEARLY_ALL = ("commands", "composition", "doctor")
 VOCABULARY: Mapping[str, frozenset[str]] = {
     "agent_client": frozenset(
         {"errors", "conversation", "events", "ports", "clean", "untrusted", "log", "loopback"}
-        | {"tool_meta"}
+        | {"search_hits", "tool_meta"}
     ),
     "mcp_server": frozenset(
         {"errors", "clean", "log", "loopback", "sizes", "shared_file", "__init__"}

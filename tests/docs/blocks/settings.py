@@ -12,7 +12,7 @@ from tests.docs.markdown import code, table
 
 Json = dict[str, Any]
 
-HEADER = ("key", "environment", "flag", "default", "meaning")
+HEADER = ("key", "variable, flag", "default", "meaning")
 _OF_PROFILE = ("sampling.", "limits.", "style", "unknown_urls")
 """Unset, they are what the profile says."""
 _SECRET = "A secret: from the environment only."
@@ -27,13 +27,13 @@ def client_settings() -> str:
     for told in described_settings():
         variables = " or ".join(map(code, told.variables))
         if told.is_secret:
-            rows.append((code(told.key), variables, "", "", _SECRET))
+            rows.append((code(told.key), variables, "", _SECRET))
             continue
         is_of_profile = told.default is None and told.key.startswith(_OF_PROFILE)
         default = "the profile's" if is_of_profile else _shown(told.default)
         meaning = f"{told.meaning} {_values(_property(schema, told.key))}"
-        flag = code(flags.get(told.key, ""))
-        rows.append((code(told.key), variables, flag, default, meaning))
+        given = _given_by(variables, flags.get(told.key, ""))
+        rows.append((code(told.key), given, default, meaning))
     return table(HEADER, rows)
 
 
@@ -45,13 +45,18 @@ def server_settings() -> str:
     for field in fields_of(server.ServerConfig):
         key = field.name
         if key in server.SECRETS:
-            rows.append((code(key), code(server.SECRETS[key]), "", "", _SECRET))
+            rows.append((code(key), code(server.SECRETS[key]), "", _SECRET))
             continue
         variable = code(server.ENV_PREFIX + key.upper())
         default = _shown(getattr(server.ServerConfig(), key))
         meaning = f"{field.text} {_values(schema['properties'][key])}"
-        rows.append((code(key), variable, code(flags.get(key, "")), default, meaning))
+        rows.append((code(key), _given_by(variable, flags.get(key, "")), default, meaning))
     return table(HEADER, rows)
+
+
+def _given_by(variables: str, flag: str) -> str:
+    """One column of both: with two the table is wider than a page."""
+    return f"{variables}, {code(flag)}" if flag else variables
 
 
 def _property(schema: Json, key: str) -> Json:

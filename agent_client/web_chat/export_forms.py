@@ -1,16 +1,14 @@
 """A conversation as a file to keep or to pass on."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from agent_client.sessions import export
 from agent_client.sessions.journal import now_iso
 from agent_client.sessions.stored_session import StoredSession
 from agent_client.viewer.session_view import session_view
-from agent_client.viewer.view_file import SHARD_ROWS, write_view
+from agent_client.viewer.view_file import SHARD_ROWS, view_bytes
 from agent_client.viewer.view_index import index_of_session
 
 _JSON = "application/json"
@@ -40,10 +38,7 @@ def _messages(session: StoredSession) -> bytes:
 def _page(session: StoredSession) -> bytes:
     about, episodes = session_view(session)
     index = index_of_session(session, about, made=now_iso(), shard_rows=SHARD_ROWS)
-    with tempfile.TemporaryDirectory(prefix="seekling-") as folder:
-        file = Path(folder) / "conversation.html"
-        write_view(file, index, [episodes])
-        return file.read_bytes()
+    return b"".join(view_bytes(index, [episodes]))
 
 
 FORMS: Mapping[str, ExportForm] = MappingProxyType(

@@ -46,7 +46,7 @@ class Reading:
     """What it took."""
 
 
-class LiveRun:
+class FollowedRun:
     """One run and its latest reading.
 
     Attributes:
