@@ -208,7 +208,6 @@ def _search(random: Random, turn: int, query: str, url: str) -> Search:
         seconds=random.uniform(0.3, 1.5),
         query=query,
         hits=tuple(hits),
-        warnings=(),
         notes=("Answered by one provider.",),
         repairs=("tolerant_json",) if turn == 3 else (),
     )

@@ -250,8 +250,8 @@ def _web(summary: RunSummary) -> Iterator[str]:
         yield "Replay: the recording held every call"
     elif summary.replay_misses:
         yield (
-            f"**Replay**: {counted(summary.replay_misses, 'call')} that the recording does not hold,"
-            f" in {counted(summary.replay_miss_episodes, 'episode')}, owed ones included"
+            f"**Replay**: {counted(summary.replay_misses, 'call')} that the recording does not"
+            f" hold, in {counted(summary.replay_miss_episodes, 'episode')}, owed ones included"
         )
 
 
