@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.pages.browser import DESK, PHONE, Scheme, axe_violations, chromium, new_page
+from tests.pages.browser import DESK, PHONE, Scheme, axe_violations, new_page
 from tests.pages.served_chat import ServedChat, served_chat
 
 QUESTION = "Who designed Brindlewick Lighthouse?"
@@ -16,12 +16,6 @@ ANSWER = "It was designed by Mara Voss [1]."
 LAST_RUN = "article.run:not([hidden]) >> nth=-1"
 SECONDS = 15.0
 expect.set_options(timeout=SECONDS * 1_000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -64,6 +64,13 @@ def test_a_live_run_fills_its_table_and_keeps_what_was_chosen(
         assert axe_violations(page) == []
 
 
+def test_a_run_that_has_ended_is_not_live_any_more(browser: Browser, tmp_path: Path) -> None:
+    with followed(browser, tmp_path) as (page, run, portal):
+        assert page.get_by_text("not ended").count() == 0  # what is owed is no trouble
+        portal.call(run.end)
+        expect(page.locator("#live")).to_have_text("✓ the run has ended")
+
+
 def test_a_question_that_was_owed_appears_when_it_is_over(browser: Browser, tmp_path: Path) -> None:
     with followed(browser, tmp_path) as (page, run, portal):
         page.locator(".grid tr[data-place] a").first.click()

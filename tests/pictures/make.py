@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -91,8 +90,9 @@ def evaluation(home: Path) -> None:
         page.goto((run / "view.html").as_uri())
         page.get_by_role("row").nth(5).wait_for()
         save("view-run.png", page.screenshot())
-        open_question(page, run)
-        save("view-question.png", page.screenshot(full_page=True, clip=top(page, 1_700)))
+        page.get_by_text(QUESTION).first.click()
+        page.locator("mark").first.wait_for()
+        save("view-question.png", page.screenshot())
     with browser("dark", PHONE_WIDTH, HEIGHT) as page:
         page.goto((run / "view.html").as_uri())
         page.get_by_role("row").nth(5).wait_for()
@@ -104,13 +104,15 @@ def web(home: Path) -> None:
     command = ["web", "--port", "0", "--no-open", "--model", "embedded"]
     with serving(command, home) as address, browser() as page:
         page.goto(address)
+        page.locator("#model", has_text="coder").wait_for()
         box = page.get_by_role("textbox")
         box.fill(QUESTION)
         box.press("Enter")
-        page.get_by_text("physics/marie-curie").first.wait_for(timeout=1_000 * DEADLINE_SECONDS)
+        page.locator(".step-visit").first.wait_for(timeout=1_000 * DEADLINE_SECONDS)
         save("web-working.png", page.screenshot())
-        page.get_by_text("Copy answer").wait_for(timeout=1_000 * DEADLINE_SECONDS)
-        page.get_by_text(" steps ·").first.click()
+        page.locator("article.run .run-actions").wait_for(timeout=1_000 * DEADLINE_SECONDS)
+        page.locator("button.cite").nth(1).click()
+        page.locator("mark").nth(1).wait_for()
         save("web.png", page.screenshot())
 
 
@@ -142,20 +144,6 @@ def wait_for_records(run: Path, count: int) -> None:
             return
         time.sleep(0.5)
     raise TimeoutError(f"{run} has not {count} records after {DEADLINE_SECONDS:g} s")
-
-
-def open_question(page: Page, run: Path) -> None:
-    """Open the first question that was answered rightly from two pages."""
-    records = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
-    cited = [it for it in records if sum(s["is_cited"] for s in it.get("sources", ())) == 2]
-    page.get_by_text(cited[0]["question"][:60]).first.click()
-    page.locator("mark").first.wait_for()
-
-
-def top(page: Page, height: int) -> Any:
-    """The upper part of a page, as a clip of a screenshot."""
-    whole = page.evaluate("document.documentElement.scrollHeight")
-    return {"x": 0, "y": 0, "width": WIDTH, "height": min(height, whole)}
 
 
 def save(name: str, content: bytes) -> None:

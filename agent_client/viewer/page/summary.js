@@ -150,7 +150,7 @@ function troubleChart(run, state) {
   const troubles = run.troubles.filter((trouble) => trouble.name !== OWED_TROUBLE);
   if (troubles.length === 0) {
     return chart("What went wrong", el("p", { className: "dim" },
-      "Nothing: each episode that is over ended with an answer."));
+      "Nothing: no failures, no repairs, no guard that acted."));
   }
   const of = Math.max(...troubles.map((trouble) => trouble.count));
   return chart("What went wrong", countChart(troubles.map((trouble) => {

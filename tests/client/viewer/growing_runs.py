@@ -53,6 +53,10 @@ class GrowingRun:
         episode = self.writer.plan().owed[0].episode(seed=1)
         await solver(_agent(()), EpisodeSettings())(episode, self.writer.begin(episode))
 
+    async def end(self) -> None:
+        """Let the run go, as its command does at the end."""
+        self.writer.close()
+
 
 @contextmanager
 def growing_run(tmp_path: Path, name: str = "run") -> Generator[GrowingRun]:
