@@ -2,11 +2,11 @@
 
 import re
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from tests.pages.browser import DESK, PHONE, Scheme, axe_violations, new_page
 from tests.pages.served_chat import ServedChat, served_chat
@@ -315,3 +315,32 @@ def test_without_a_model_the_page_says_what_to_do(browser: Browser, tmp_path: Pa
         assert axe_violations(page) == []
         page.get_by_role("button", name="Look again").click()
         expect(panel).to_be_visible()
+
+
+def test_a_question_that_comes_before_the_agent_is_ready_is_asked_when_it_is(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with served_chat(tmp_path) as chat:
+        page = new_page(browser)
+        page.route("**/api/status", still_opening_once())
+        page.goto(chat.address)
+        expect(page.locator("#send")).to_be_disabled()
+        ask(page, QUESTION)
+        expect(page.locator(".prose")).to_have_text(ANSWER)
+        page.unroute_all(behavior="ignoreErrors")
+        page.context.close()
+
+
+def still_opening_once() -> Callable[[Route], None]:
+    """The first answer about the agent says that it is being opened; the others are true."""
+    told: list[str] = []
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        status = response.json()
+        if not told:
+            status |= {"state": "opening"}
+        told.append(status["state"])
+        route.fulfill(response=response, json=status)
+
+    return answer

@@ -16,12 +16,17 @@ class Composer {
     this.isRunning = false;
     /** Why nothing can be asked; "" where it can. */
     this.obstacle = "";
+    /** Whether what is written is asked as soon as it can be. */
+    this.isWaiting = false;
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.ask();
     });
     this.box.addEventListener("keydown", (event) => this.onKey(event));
-    this.box.addEventListener("input", () => this.fit());
+    this.box.addEventListener("input", () => {
+      this.isWaiting = false;
+      this.fit();
+    });
     this.stop.addEventListener("click", () => this.actions.onStop());
     const footer = /** @type {HTMLElement} */ (this.form.closest("footer"));
     new ResizeObserver(() => keepingPlace(() => makeRoom(footer))).observe(footer);
@@ -38,8 +43,10 @@ class Composer {
     const question = this.box.value.trim();
     if (!question) return;
     if (this.isRunning) announce("A question is being worked on. Escape stops it.");
-    else if (this.obstacle) announce(this.obstacle);
-    else this.actions.onAsk(question, this.style.value);
+    else if (this.obstacle) {
+      announce(this.obstacle);
+      this.isWaiting = true;
+    } else this.actions.onAsk(question, this.style.value);
   }
 
   /** The question was taken. */
@@ -69,6 +76,9 @@ class Composer {
     this.obstacle = obstacle;
     this.send.disabled = Boolean(obstacle);
     this.send.title = obstacle;
+    if (obstacle || !this.isWaiting) return;
+    this.isWaiting = false;
+    this.ask();
   }
 
   focus() {
