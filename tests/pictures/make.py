@@ -111,8 +111,8 @@ def web(home: Path) -> None:
         page.locator(".step-visit").first.wait_for(timeout=1_000 * DEADLINE_SECONDS)
         save("web-working.png", page.screenshot())
         page.locator("article.run .run-actions").wait_for(timeout=1_000 * DEADLINE_SECONDS)
-        page.locator("button.cite").nth(1).click()
-        page.locator("mark").nth(1).wait_for()
+        page.locator("button.cite").first.hover()
+        page.locator("#cite-card").wait_for()
         save("web.png", page.screenshot())
 
 
