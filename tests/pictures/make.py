@@ -120,10 +120,11 @@ def report(home: Path) -> None:
     """A report with the passage behind a citation."""
     file = home / "report.html"
     command = [SEEKLING, "report", "Marie Curie", "--model", "embedded", "-o", str(file), "-q"]
-    subprocess.run([*command, "--sections", "3"], check=True, env=environ(home))
+    subprocess.run(command, check=True, env=environ(home))
     with browser() as page:
         page.goto(file.as_uri())
-        page.locator("a.cite").nth(2).hover()
+        page.locator(".cite").nth(1).hover()
+        page.locator("#tip-2").wait_for()
         save("report.png", page.screenshot())
 
 
