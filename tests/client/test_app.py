@@ -1,13 +1,16 @@
 """Which model is taken, and what is said when there is none."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
+import anyio
 import pytest
 
 from agent_client import Agent
-from agent_client.app import open_agent, open_model
+from agent_client.app import open_agent, open_model, open_tools
 from agent_client.config import load
-from agent_client.errors import ConfigError, NoModel
+from agent_client.errors import ConfigError, NoModel, ToolServerError
 from agent_client.events import Finished
 from tests.support.scripted_model import Reply, scripted_model
 from tests.support.tools_server import build_small_index
@@ -121,6 +124,22 @@ async def test_the_library_s_front_door_asks_and_streams() -> None:
     assert outcome.answer == "In Ostrelund [1]."
     assert [source.title for source in outcome.sources] == ["Mara Voss"]
     assert isinstance(events[-1], Finished)
+
+
+@pytest.mark.parametrize(
+    ("mcp", "told"),
+    [
+        ("", "tools: seekling-mcp serve"),
+        ("http://127.0.0.1:9/mcp", "tools: http://127.0.0.1:9/mcp"),
+    ],
+)
+async def test_where_our_own_server_lies_is_not_told(mcp: str, told: str) -> None:
+    lines: list[str] = []
+    opening = open_tools(load(flags={"mcp": mcp}), tell=lines.append, environ={"PATH": os.defpath})
+    with anyio.move_on_after(0), suppress(ToolServerError):
+        async with opening:
+            pass
+    assert lines == [told]
 
 
 @pytest.mark.usefixtures("shared_tools")

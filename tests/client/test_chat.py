@@ -92,6 +92,12 @@ def test_json_is_one_object_for_each_answer_and_nothing_else(chat: Chatting) -> 
     assert chat.err.count("\n") == 1  # the error
 
 
+def test_quiet_prints_the_answers_and_nothing_else(chat: Chatting) -> None:
+    out = chat("first, search", arguments=("chat", "--quiet"))
+    assert out.split("\n") == ["4 messages: first, search", ""]
+    assert chat.err == ""
+
+
 @pytest.mark.parametrize("arguments", [("-c",), ("--resume", "last"), ("--continue",)])
 def test_a_conversation_goes_on_after_a_restart(
     chat: Chatting, store: SessionStore, arguments: tuple[str, ...]
