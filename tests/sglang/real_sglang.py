@@ -399,11 +399,11 @@ async def test_the_doctor_sees_what_the_server_can_do(server: SglangServer) -> N
         env={**os.environ, **LOCAL_SEARCH, "SEEKLING_API_KEY": KEY},
         check=False,
     )
-    (seen,) = json.loads(done.stdout)["servers"]
-    outcomes = {finding["check"]: finding["outcome"] for finding in seen["findings"]}
-    works = ("key", "server", "template", "reasoning", "streaming", "usage", "abort", "raw mode")
-    assert {check: outcomes[check] for check in works} == dict.fromkeys(works, "ok")
-    assert outcomes["context"] == "fail", "so few tokens are not enough for two pages"
+    findings = json.loads(done.stdout)["findings"]
+    outcomes = {finding["id"]: finding["outcome"] for finding in findings}
+    works = ("key", "server", "template", "reasoning", "streaming", "usage", "abort", "raw_mode")
+    assert {check: outcomes[f"model.{check}"] for check in works} == dict.fromkeys(works, "ok")
+    assert outcomes["model.context"] == "fail", "so few tokens are not enough for two pages"
 
 
 async def test_ctrl_c_stops_the_generation_on_the_server(server: SglangServer) -> None:
