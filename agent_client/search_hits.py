@@ -21,10 +21,10 @@ class Hit:
     """One result of a search."""
 
     url: str
-    title: str
-    published: str
+    title: str = ""
+    published: str = ""
     """As the server says it; "" where it does not."""
-    preview: str
+    preview: str = ""
 
 
 @dataclass(frozen=True, slots=True)

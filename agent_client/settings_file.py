@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from agent_client.errors import ConfigError
+from agent_client.replaced_file import replacing
 
 NEW_FILE_MODE = 0o600
 NEW_FOLDER_MODE = 0o700
@@ -138,16 +138,8 @@ def _write(path: Path, text: str) -> None:
             )
         mode = target.stat().st_mode & 0o777 if target.exists() else NEW_FILE_MODE
         target.parent.mkdir(mode=NEW_FOLDER_MODE, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(mode)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with replacing(target, mode=mode) as file:
+            os.fchmod(file.fileno(), mode)  # also what the umask would take away of its permissions
+            file.write(text.encode())
     except OSError as exc:
         raise ConfigError(f"cannot write settings file {str(path)!r}: {exc.strerror}") from exc

@@ -148,7 +148,7 @@ def test_what_pages_show_does_not_know_who_shows_it() -> None:
     assert parts_known_to("pages") <= {"loopback", "sessions"}
     assert parts_known_to("timeline") <= {*words, "report", "search_hits", "tool_meta"}
     viewer = {*words, "pages", "sessions", "timeline"}
-    assert parts_known_to("viewer") <= {*viewer, "evaluation"}
+    assert parts_known_to("viewer") <= {*viewer, "evaluation", "replaced_file"}
     assert parts_known_to("web_chat") <= {*viewer, "viewer"}
 
 

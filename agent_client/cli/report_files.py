@@ -1,13 +1,12 @@
 """Where a report goes: which files were asked for, and how each of them is written."""
 
 import os
-import secrets
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent_client.errors import ConfigError, ReportError
+from agent_client.replaced_file import replacing
 from agent_client.report.document import Report
 
 STDOUT = "-"
@@ -108,19 +107,10 @@ def _check_file(output: str) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Replace a file in one step; it is never left half written.
-
-    In a folder that others write to, nobody can know the name of the unfinished file, or put a
-    link there that leads to another one.
-    """
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
-        with unfinished.open("xb") as file:
+        with replacing(path) as file:
             file.write(content)
-        unfinished.replace(path)
     except OSError as exc:
-        with suppress(OSError):
-            unfinished.unlink()
         raise ReportError(
             f"output {str(path)!r} cannot be written: {exc.strerror}", hint=_AGAIN
         ) from exc

@@ -230,14 +230,12 @@ async def _serve(options: argparse.Namespace, directory: "Path") -> int:
     import anyio
 
     from agent_client.cli.browser import open_in_browser
-    from agent_client.evaluation.records.stored_run import read_run
-    from agent_client.evaluation.statistics.judged import default_grader
     from agent_client.pages.gate import PageGate, entry_address, new_token
     from agent_client.service.loopback_server import listen, serve, url_of
     from agent_client.viewer.followed_run import FollowedRun
     from agent_client.viewer.live_server import LiveServer
 
-    run = FollowedRun(directory, options.grader or default_grader(read_run(directory)))
+    run = FollowedRun(directory, options.grader or "")
     server = LiveServer(run)
     with listen(HOST, options.port) as listener:
         token, code, base = new_token(), new_token(), url_of(listener)

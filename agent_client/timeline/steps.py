@@ -11,6 +11,7 @@ import msgspec
 
 from agent_client.conversation import Repair
 from agent_client.events import Guard
+from agent_client.search_hits import Hit
 
 MarkName = Guard | Literal["note", "compacted", "stage"]
 """What a mark in the timeline is about: a guard that acted, or something else worth a line."""
@@ -62,15 +63,6 @@ class Call(Step, frozen=True, kw_only=True, omit_defaults=True, tag="call"):
     is_cached: bool = False
     repairs: tuple[Repair, ...] = ()
     """What it took to read the call."""
-
-
-class Hit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One result of a search."""
-
-    url: str
-    title: str = ""
-    published: str = ""
-    preview: str = ""
 
 
 class Search(Call, frozen=True, kw_only=True, omit_defaults=True, tag="search"):

@@ -27,7 +27,7 @@ from agent_client.events import (
 )
 from agent_client.search_hits import read_hits
 from agent_client.timeline.shown_text import shown
-from agent_client.timeline.steps import AnyStep, Call, Hit, Mark, PagePart, Search, Turn, Visit
+from agent_client.timeline.steps import AnyStep, Call, Mark, PagePart, Search, Turn, Visit
 from agent_client.tool_meta import ERROR_META, SEARCH_META
 
 MAX_HITS = 100
@@ -181,10 +181,7 @@ def _found(step: Search, result: ToolResult) -> Search:
     told = result.meta.get(SEARCH_META)
     is_cached = isinstance(told, Mapping) and cast(Mapping[str, object], told).get("cached") is True
     found = read_hits(result.text)
-    hits = tuple(
-        Hit(url=hit.url, title=hit.title, published=hit.published, preview=hit.preview)
-        for hit in found.hits[:MAX_HITS]
-    )
+    hits = found.hits[:MAX_HITS]
     return msgspec.structs.replace(
         step,
         hits=hits,

@@ -11,6 +11,7 @@ import anyio
 from agent_client.errors import EvaluationError
 from agent_client.evaluation.records.run_directory import GRADES, RECORDS, is_being_written
 from agent_client.evaluation.records.stored_run import StoredRun, read_run
+from agent_client.evaluation.statistics.judged import default_grader
 from agent_client.sessions.journal import now_iso
 from agent_client.sessions.lenient_json import encoded
 from agent_client.viewer.run_episodes import RunEpisodes
@@ -53,8 +54,12 @@ class FollowedRun:
         latest: the latest reading.
     """
 
-    def __init__(self, directory: Path, grader: str) -> None:
+    def __init__(self, directory: Path, grader: str = "") -> None:
         """Read the run for the first time.
+
+        Args:
+            directory: of the run.
+            grader: whose verdicts count; "" is the run's own.
 
         Raises:
             EvaluationError: the directory holds no run, or the run knows no such grader.
@@ -111,12 +116,13 @@ class FollowedRun:
         began = time.thread_time()
         signature = self._signature()  # before the files: what comes meanwhile is read next time
         run: StoredRun = read_run(self._directory)
-        index = index_of_runs((run,), self._grader, made=now_iso(), shard_rows=0, is_live=True)
+        grader = self._grader or default_grader(run)
+        index = index_of_runs((run,), grader, made=now_iso(), shard_rows=0, is_live=True)
         packed = gzip.compress(encoded(index), _COMPRESSION_LEVEL, mtime=0)
         return Reading(
             number=number,
             signature=signature,
-            episodes=RunEpisodes(run, self._grader),
+            episodes=RunEpisodes(run, grader),
             index=packed,
             title=index.title,
             is_being_written=run.is_being_written,

@@ -1,12 +1,10 @@
 """Writes a view into one HTML file that needs no server and no network."""
 
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from agent_client.pages.assembly import INDEX_ID, DataBlock, page_bytes
+from agent_client.replaced_file import replacing
 from agent_client.sessions.lenient_json import encoded
 from agent_client.viewer.document import EpisodeView, ViewIndex
 from agent_client.viewer.view_page import view_page
@@ -16,7 +14,6 @@ FILE_MODE = 0o600
 SHARD_ROWS = 8
 """Episodes per block: to open one, its block is unpacked. Of episodes of 60 kB a block has 0.5 MB
 and takes the browser 10 ms; 64 of them would take 5 % less room."""
-_WRITE_BYTES = 1 << 20
 
 
 def view_bytes(
@@ -53,19 +50,10 @@ def write_view(
     Raises:
         OSError: it cannot be written; what stood there is still there.
     """
-    unfinished = out.with_name(f".{out.name}.{secrets.token_hex(4)}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    try:
-        with open(os.open(unfinished, flags, FILE_MODE), "wb", _WRITE_BYTES) as file:  # noqa: PTH123 - a descriptor has no path
-            for piece in view_bytes(index, runs, tell=tell):
-                file.write(piece)
-            size = file.tell()
-        unfinished.replace(out)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
-    return size
+    with replacing(out, mode=FILE_MODE) as file:
+        for piece in view_bytes(index, runs, tell=tell):
+            file.write(piece)
+        return file.tell()
 
 
 def _blocks(

@@ -24,8 +24,9 @@ from agent_client.events import (
     ToolStarted,
     TurnStarted,
 )
+from agent_client.search_hits import Hit
 from agent_client.timeline.shown_text import MAX_TEXT_CHARS
-from agent_client.timeline.steps import AnyStep, Call, Hit, Mark, Search, Turn, Visit
+from agent_client.timeline.steps import AnyStep, Call, Mark, Search, Turn, Visit
 from agent_client.timeline.timeline import Timeline, call_step, steps_of
 from agent_client.tool_meta import ERROR_META, SEARCH_META
 from tests.support import agents, loop_fakes

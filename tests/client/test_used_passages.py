@@ -6,8 +6,9 @@ import time
 import pytest
 
 from agent_client.agent.outcome import Source
+from agent_client.search_hits import Hit
 from agent_client.timeline.located import located
-from agent_client.timeline.steps import AnyStep, Hit, PagePart, Search, Turn, Visit
+from agent_client.timeline.steps import AnyStep, PagePart, Search, Turn, Visit
 from agent_client.timeline.used_passages import (
     UsedPassages,
     cited_sentences,

@@ -4,11 +4,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from agent_client.search_hits import Hit
 from agent_client.timeline.steps import (
     AnyStep,
     Call,
     Highlight,
-    Hit,
     Mark,
     PagePart,
     Search,

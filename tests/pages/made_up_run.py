@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from agent_client.evaluation.statistics.evidence_paths import EVIDENCE_PATHS, EvidencePath
 from agent_client.evaluation.statistics.judged import Standing
+from agent_client.search_hits import Hit
 from agent_client.timeline.steps import (
     AnyStep,
     Highlight,
-    Hit,
     Mark,
     PagePart,
     Search,
