@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray conformance test-clients test-bundle test-pages test-hosts test-random release-check docs pictures mcpb lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray conformance test-clients test-bundle test-pages test-hosts test-random release-check bench torture load fuzz injection docs pictures mcpb lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,6 +116,28 @@ release-check: setup-dev ## build what would be released, install it as users do
 test-hosts: setup-dev ## enter the server into real hosts and let them start it
 	@$(BIN)/python -m pytest -s tests/hosts/real_hosts.py
 
+# Apart, because it installs the peers (2 GB) and keeps a quiet machine busy for the better part of an
+# hour. One part alone: python -m tests.bench.visiting, and so on.
+bench: setup-dev index ## measure speed and quality beside peers; writes tests/bench/RESULTS.md
+	@for part in visiting extraction searching agent evaluation; do $(BIN)/python -m tests.bench.$$part || exit 1; done
+
+# Apart, because it waits for deadlines on purpose: minutes, and its limits need a machine that is not
+# busy. As root the hostile servers run in a network namespace that has nothing but loopback.
+torture: setup-dev ## put the server and the agent before everything hostile that we know
+	@$(BIN)/python -m tests.torture
+
+# Apart, because it loads a server for ten minutes and then runs 10,000 episodes.
+load: setup-dev ## load one HTTP server for ten minutes, and the agent with 10,000 episodes
+	@$(BIN)/python -m tests.load
+
+# Apart, because it searches for as long as it is given: SECONDS for each target.
+fuzz: setup-dev ## look for crashes of what reads hostile input, guided by coverage
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
+# Apart, because the embedded model reads thirty hostile pages several times: a quarter of an hour.
+injection: setup-dev model ## measure what instructions in pages do to a model, and what can leak
+	@$(BIN)/python -m tests.injection
+
 # Apart, because what it finds depends on chance and it takes minutes.
 test-random: setup-dev ## look for counterexamples to the property tests with new random inputs
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --hypothesis-profile random $$(grep -rl '^@given' tests)
@@ -157,5 +179,5 @@ lock: setup-dev ## resolve the dependencies again
 	  --no-emit-index-url --no-header --quiet --output-file configs/deploy/build-requirements.lock
 
 clean: ## remove what was installed and made here; keeps the downloaded model
-	rm -rf $(VENV) .venv-sglang .venv-inspect .venv-clients .venv-hosts .venv-conformance .venv-release \
+	rm -rf $(VENV) .venv-sglang .venv-inspect .venv-clients .venv-hosts .venv-conformance .venv-release .venv-bench \
 	  conformance-report .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
