@@ -1,7 +1,7 @@
 """Addresses of pages: found in texts, and compared."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -121,6 +121,19 @@ def asked_urls(arguments: Mapping[str, object]) -> list[str]:
         elif isinstance(value, list):
             urls += [item for item in cast(list[object], value) if isinstance(item, str)]
     return urls
+
+
+def with_urls(arguments: Mapping[str, object], spelling: Callable[[str], str]) -> dict[str, object]:
+    """The arguments of a call with every address spelt anew."""
+    spelt = dict(arguments)
+    for name in URL_ARGUMENTS:
+        value = spelt.get(name)
+        if isinstance(value, str):
+            spelt[name] = " ".join(map(spelling, _listed(value)))
+        elif isinstance(value, list):
+            items = cast(list[object], value)
+            spelt[name] = [spelling(item) if isinstance(item, str) else item for item in items]
+    return spelt
 
 
 def _listed(text: str) -> list[str]:

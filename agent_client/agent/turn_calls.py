@@ -1,7 +1,7 @@
 """Runs the tool calls of one turn: what is refused, what is known already, what is sent."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -12,7 +12,7 @@ from agent_client.agent.history import History
 from agent_client.agent.limits import Limits
 from agent_client.agent.notes import MALFORMED_TOOL
 from agent_client.agent.offered_tools import OfferedTool, ToolKind
-from agent_client.agent.page_address import asked_urls
+from agent_client.agent.page_address import asked_urls, with_urls
 from agent_client.agent.page_result import told_pages
 from agent_client.agent.profile import ResearchRules
 from agent_client.agent.provenance import SeenUrls
@@ -128,6 +128,9 @@ class TurnCalls:
             return known
         if refusal := self._used_up(call, tool.kind) or self._made_up(call):
             return refusal
+        if self.rules.unknown_urls == "strict":
+            spelt = with_urls(sent.arguments, self.seen.as_shown)
+            sent = replace(sent, arguments=spelt)
         turn.running[position] = _Sent(tool, sent, key)
         self.tally.add_call(tool.kind)
         return None

@@ -37,6 +37,55 @@ async def test_a_strict_profile_refuses_it_and_says_what_to_do() -> None:
     assert MADE_UP in model.last.text
 
 
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://b.example/%78_(y)", "https://b.example/x_(y)"),
+        ("https://c.example/z////", "https://c.example/z"),
+        ("http://c.example/z", "https://c.example/z"),
+        ("https://user@c.example/z", "https://c.example/z"),
+        ("c.example/z", "https://c.example/z"),
+        ("https://c.example/z#part", "https://c.example/z#part"),
+        (
+            ["https://c.example/z/", "https://a.example"],
+            ["https://c.example/z", "https://a.example/"],
+        ),
+        (
+            '["https://c.example/z/", "https://a.example"]',
+            "https://c.example/z https://a.example/",
+        ),
+    ],
+)
+async def test_a_strict_profile_sends_an_address_as_it_was_shown(url: object, sent: object) -> None:
+    tools = Tools({**PAGES, "https://b.example/x_(y)": "b", "https://c.example/z": "c"})
+    model = Model(
+        [
+            says("", SEARCH),
+            says("", visit("https://a.example/")),
+            says("", visit(url)),
+            says("done"),
+        ]
+    )
+    await agent(model, tools, rules=ResearchRules(unknown_urls="strict")).ask("Q?")
+    assert tools.calls[-1].arguments["url"] == sent
+
+
+async def test_the_end_of_a_shown_host_is_another_host() -> None:
+    tools = Tools({"https://a.example/": "See https://secret.evil.example/x for more."})
+    steps = [says("", visit("https://a.example/")), says("", visit("cret.evil.example/x"))]
+    question = "What says https://a.example/ of it?"
+    strict = ResearchRules(unknown_urls="strict")
+    await agent(Model([*steps, says("done")]), tools, rules=strict).ask(question)
+    assert [call.arguments["url"] for call in tools.calls] == ["https://a.example/"]
+
+
+async def test_another_profile_sends_an_address_as_the_model_spelt_it() -> None:
+    tools = Tools(PAGES)
+    model = Model([says("", visit("https://a.example/%61//")), says("done")])
+    await agent(model, tools).ask("Q?")
+    assert tools.calls[-1].arguments["url"] == "https://a.example/%61//"
+
+
 async def test_a_profile_can_leave_addresses_alone() -> None:
     model = Model([says("", visit(MADE_UP)), says("done")])
     outcome = await agent(model, rules=ResearchRules(unknown_urls="off")).ask("Q?")
