@@ -12,6 +12,7 @@ from mcp_server.cli.settings import load_settings
 from mcp_server.config import ServerConfig
 from mcp_server.errors import ConfigError
 from mcp_server.log import FIELDS
+from mcp_server.serving.allocator import give_memory_back
 from mcp_server.settings_check import check_settings
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("the server does not run on Windows itself", hint="run it in WSL")
     config = load_settings(options)
     check_settings(config)
+    give_memory_back()
     if config.transport == "http":
         announce = _tell_program if options.json else partial(_tell_person, config)
         return _serve_over_http(config, announce)
