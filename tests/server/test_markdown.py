@@ -125,6 +125,10 @@ CONSTRUCTS = {
         "<table><tr><td><h2>A</h2><p>b</p><td><table><tr><td>c</table></table>",
         "## A\n\nb\n\nc",
     ),
+    "data-table-in-a-layout-table": (
+        "<table><tr><td><h2>A</h2><td><table><tr><th>B<th>C<tr><td>d<td>e</table></table>",
+        "## A\n\n| B | C |\n| --- | --- |\n| d | e |",
+    ),
     "presentation-table": (
         "<table role=presentation><tr><td>a<td>b<tr><td>c<td>d</table>",
         "a\n\nb\n\nc\n\nd",

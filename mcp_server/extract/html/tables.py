@@ -13,7 +13,7 @@ _MAX_ADDED_CELLS = 2_000
 _MAX_CELL_CHARS = 1_000
 """A table without header cells whose cells hold more than this is there for its layout."""
 
-_BLOCKS_IN_LAYOUT = "table table, pre, h1, h2, h3, article, section, iframe"
+_BLOCKS_IN_LAYOUT = "table, pre, h1, h2, h3, article, section, iframe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ def is_layout(table: LexborNode, rows: list[list[Cell]]) -> bool:
     has_headers = any(cell.is_header for row in rows for cell in row)
     if len(rows) == 1 and not has_headers:
         return True
-    if table.css_first(_BLOCKS_IN_LAYOUT) is not None:
+    # A selector is matched against the table itself too, and knows what the table stands in.
+    if any(block.mem_id != table.mem_id for block in table.css(_BLOCKS_IN_LAYOUT)):
         return True
     if has_headers:
         return False
