@@ -19,10 +19,12 @@ _DROPPED = re.compile(
     "\U000e0000-\U000e0fff"  # tags and variation selectors supplement: hidden text
     "]"
 )
-_DROPPED_BUT_PRINTABLE = re.compile(
-    "[\u034f\u17b4\u17b5\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+_STARTS_OF_PRINTABLE = tuple(
+    map(bytes.fromhex, ("cd8f", "e19e", "e385a4", "efb8", "efbea0", "f3a0"))
 )
-"""What `str.isprintable` lets through of `_DROPPED` and `_SELECTORS`."""
+"""What `str.isprintable` lets through of `_DROPPED` and `_SELECTORS` begins so as UTF-8 (and a few
+other characters do). The other spaces that can end a line are not printable."""
+_KEPT_ASCII = b"\t\n" + bytes(range(0x20, 0x7F))
 _SELECTORS = re.compile("[\ufe00-\ufe0f]{2,}")  # one may follow a sign; a run is hidden text
 _BLANK_LINES = re.compile(r"\n{3,}")
 _BLOCK_CHARS = 256 * 1024
@@ -36,11 +38,13 @@ def clean(text: str) -> str:
     Newlines become LF, runs of blank lines collapse to one, the ends are trimmed. Runs in
     linear time and is idempotent.
     """
-    if len(text) <= _BLOCK_CHARS and _is_clean(text):
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\xa0", " ")
+    if any(map(_may_hold_dropped, _pieces(text))):
+        text = "".join(_DROPPED.sub("", piece) for piece in _pieces(text))
+    elif not _needs_mending(text):
         return text.strip()
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ")
-    pieces = (text[at : at + _BLOCK_CHARS] for at in range(0, len(text), _BLOCK_CHARS))
-    text = "".join(_DROPPED.sub("", piece) for piece in pieces)
     text = "".join(_clean_block(block) for block in _blocks(text))
     return _with_few_blank_lines(text).strip()
 
@@ -54,18 +58,29 @@ def terminal_json(document: str) -> str:
     return _DROPPED.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
-def _is_clean(text: str) -> bool:
-    """Whether there is nothing to do but to trim the ends; most text is so, and this is fast."""
-    if "\n" in text:
-        if " \n" in text or "\n\n\n" in text:
-            return False
-        line = text.replace("\n", " ")
-    else:
-        line = text
+def _pieces(text: str) -> Iterator[str]:
+    return (text[at : at + _BLOCK_CHARS] for at in range(0, len(text), _BLOCK_CHARS))
+
+
+def _may_hold_dropped(text: str) -> bool:
+    """Whether a character may have to go; most text has none, and to see that is fast."""
+    if text.isascii():
+        return bool(text.encode("ascii").translate(None, _KEPT_ASCII))
+    line = text.replace("\n", " ").replace("\t", " ")
+    if not line.isprintable():
+        return True
+    encoded = line.encode()
+    return any(start in encoded for start in _STARTS_OF_PRINTABLE)
+
+
+def _needs_mending(text: str) -> bool:
+    """Whether lines end in white space, blank lines stand in a row, or an image may be live."""
+    # A search for one character is much faster than for two, and most often enough.
     return (
-        line.isprintable()
-        and "![" not in text
-        and (text.isascii() or not _DROPPED_BUT_PRINTABLE.search(text))
+        ("[" in text and "![" in text)
+        or ("\t" in text and "\t\n" in text)
+        or " \n" in text
+        or "\n\n\n" in text
     )
 
 

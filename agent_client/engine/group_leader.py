@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        engine = subprocess.Popen(args.command, stdin=subprocess.DEVNULL)  # noqa: S603
+        engine = subprocess.Popen(args.command, stdin=subprocess.DEVNULL)  # noqa: S603 - ours
     except OSError as exc:
         sys.exit(f"{args.command[:1]}: {exc}")
     while engine.poll() is None:

@@ -72,6 +72,7 @@ class Launch:
     @property
     def root_url(self) -> str:
         """The server's address as seen from this machine."""
+        # Who listens at every address is asked at loopback.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 

@@ -76,7 +76,7 @@ def _link(title: str, url: str) -> str:
     """A link with its address to be read; other schemes than those of the web are no links."""
     if not re.match(r"(?i)https?://", url):
         return f"{title} ({plain(url)})"
-    safe = quote(url, safe="!#$&'*+,/:;=?@%-._~")
+    safe = quote(url, safe="!#$&'*+,/:;=?@%-._~", errors="replace")
     return f"[{title}]({safe}) <{safe}>"
 
 

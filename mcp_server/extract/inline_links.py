@@ -10,7 +10,7 @@ MAX_LINKS = 500
 MAX_LINK_TEXT_CHARS = 200
 MAX_URL_CHARS = 2_000
 
-_MARK = re.compile(r"[`\[\\]")
+_MARKS = "`[\\"
 _CODE_MARKS = re.compile(r"`+")
 _LINK = re.compile(r"\[((?:[^\[\]\\]|\\.)*+)\]\((https?://[^\s()<>]{1,2000})\)", re.S)
 _SLASHES = re.compile(r"(\\++)([`\[\]]?)")
@@ -26,9 +26,33 @@ def take_out_links(markdown: str) -> tuple[str, tuple[Link, ...]]:
         The text, and its links in document order: each page once (fragments are dropped), at
         most `MAX_LINKS`; `Link.position` is the offset of the link's text in the returned text.
     """
+    if not any(mark in markdown for mark in _MARKS):
+        return markdown, ()
     taking = _Taking(markdown)
     taking.run()
     return "".join(taking.kept), tuple(taking.links.values())
+
+
+class _NextMark:
+    """Finds marks, each kind by `str.find`: much faster than a search for any of them.
+
+    A place that was found is kept until the pass is behind it, so each kind is looked for once.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._places = dict.fromkeys(_MARKS, -1)
+
+    def find(self, position: int) -> int:
+        """Where the next mark stands, from `position` on; -1 for none. Positions only grow."""
+        for mark, place in list(self._places.items()):
+            if place < position:
+                place = self._text.find(mark, position)
+                if place < 0:
+                    del self._places[mark]
+                else:
+                    self._places[mark] = place
+        return min(self._places.values(), default=-1)
 
 
 class _Taking:
@@ -46,11 +70,12 @@ class _Taking:
         text = self.markdown
         code_marks = _positions_by_length(text)
         kept_to = position = 0
-        while mark := _MARK.search(text, position):
-            start = mark.start()
-            if mark[0] == "`":
+        marks = _NextMark(text)
+        while (start := marks.find(position)) >= 0:
+            mark = text[start]
+            if mark == "`":
                 position = _code_end(code_marks, start, text)
-            elif mark[0] == "\\":
+            elif mark == "\\":
                 kept_to, position = self._keep_escaped(kept_to, start)
             elif link := _LINK.match(text, start):
                 self._keep(text[kept_to:start])
@@ -95,8 +120,10 @@ class _Taking:
 def _positions_by_length(text: str) -> Mapping[int, Sequence[int]]:
     """Where runs of backticks start, by their length."""
     positions: dict[int, list[int]] = {}
-    for run in _CODE_MARKS.finditer(text):
-        positions.setdefault(run.end() - run.start(), []).append(run.start())
+    start = text.find("`")
+    while run := _CODE_MARKS.match(text, start) if start >= 0 else None:
+        positions.setdefault(run.end() - start, []).append(start)
+        start = text.find("`", run.end())
     return positions
 
 

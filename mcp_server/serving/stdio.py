@@ -5,9 +5,12 @@ reads and writes the pipes itself, which takes less processor time for a call, b
 the host about messages that cannot be read, and answers what stood before the end of its input.
 """
 
+import fcntl
 import gc
 import os
 import select
+import sys
+import termios
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -31,6 +34,8 @@ from mcp_server.serving.host import DRAIN_SECONDS, Host, HostWatch
 from mcp_server.serving.wire import Lines, read_message, write_message
 
 _READ_BYTES = 65_536
+_NO_BYTES = bytes(4)
+"""The count 0 as `FIONREAD` tells it."""
 
 
 async def serve_stdio(
@@ -153,8 +158,18 @@ class _Pipes:
         while data:
             if not poll.poll(0):
                 await anyio.wait_writable(self._host.stdout)
-            # A pipe that is ready takes so many bytes without blocking.
-            data = data[os.write(self._host.stdout, data[: select.PIPE_BUF]) :]
+            data = data[os.write(self._host.stdout, data[: _free_bytes(self._host.stdout)]) :]
+
+
+def _free_bytes(pipe: int) -> int:
+    """How many bytes a pipe that can be written takes without blocking."""
+    if sys.platform == "linux":
+        # An empty one takes all it can hold, and most answers are written when it is empty.
+        with suppress(OSError):  # it is no pipe
+            capacity_bytes = fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+            if fcntl.ioctl(pipe, termios.FIONREAD, _NO_BYTES) == _NO_BYTES:
+                return capacity_bytes
+    return select.PIPE_BUF
 
 
 class _End:

@@ -9,6 +9,7 @@ to pass both on every hop.
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import httpx
@@ -244,7 +245,7 @@ def _judge(url: str, parsed: WebUrl, policy: Policy) -> httpx.URL:
 
 def _as_dialled(url: str, parsed: WebUrl) -> httpx.URL:
     """The URL for the HTTP client: it reads the host that was judged, or nothing is fetched."""
-    target = httpx.URL(parsed.href.partition("#")[0])
+    target = _url_for_client(parsed.href)
     try:
         _ = target.host  # httpx decodes it for each request, by stricter rules: no emoji
     except UnicodeError:
@@ -252,6 +253,12 @@ def _as_dialled(url: str, parsed: WebUrl) -> httpx.URL:
     if target.raw_host.decode("ascii") != parsed.host or target.port != parsed.port:
         raise BlockedUrl(url, "the URL is malformed")
     return target
+
+
+@lru_cache(maxsize=128)
+def _url_for_client(href: str) -> httpx.URL:
+    """Of the URLs that were judged last: a visit judges the same one several times."""
+    return httpx.URL(href.partition("#")[0])
 
 
 def _check_name(url: str, host: str, policy: Policy) -> None:

@@ -127,7 +127,7 @@ _OLE_STREAMS: tuple[tuple[str, str], ...] = (
 _CONTROL = bytes(set(range(0x20)) - set(b"\t\n\f\r\x0e\x0f\x1b")) + b"\x7f"
 """Control characters that no text has; ISO 2022 switches alphabets with 0x0E, 0x0F and ESC."""
 
-_MEDIA_TYPE = re.compile(r"[a-z0-9][\w.+-]{0,60}/[a-z0-9][\w.+-]{0,100}")
+_MEDIA_TYPE = re.compile(r"[a-z0-9][\w.+-]{0,60}/[a-z0-9][\w.+-]{0,100}", re.ASCII)
 _NEVER_TEXT = ("image/", "audio/", "video/", "font/", "model/")
 _JSON_TYPES = ("text/json", "text/x-json", "application/x-json")
 _JSON_LINES_TYPES = (

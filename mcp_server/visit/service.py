@@ -145,7 +145,8 @@ class VisitService:
         """
         page = await self.page(url)
         similarity = self._parts.similarity if wanted.query else None
-        if len(page.text) <= _SMALL_CHARS and similarity is None:
+        is_part = not (wanted.query.strip() or wanted.section.strip())  # found without a search
+        if is_part or (len(page.text) <= _SMALL_CHARS and similarity is None):
             return page, read(page.text, wanted)
         return page, await anyio.to_thread.run_sync(read, page.text, wanted, similarity)
 

@@ -10,6 +10,7 @@ URLs end.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ _TRAILING_PAIRS = (
     *(("%29", "%28"), ("%5D", "%5B"), ("%7D", "%7B"), ("%3E", "%3C")),
     *((quote, quote) for quote in ('"', "'", "%22", "%27")),
 )
+_REMEMBERED = 128
+"""Texts and URLs that were read last: one visit reads the same one several times."""
 _ABBREVIATION = re.compile(r"(?:[_+.,(-]|%20)[A-Z][a-z]{0,2}\.$")
 
 _WORD = re.compile(r"\S+")
@@ -97,6 +100,7 @@ class WebUrl:
     has_credentials: bool
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_url(text: str, base: str = "") -> WebUrl:
     """Parse a URL by the WHATWG rules (https://url.spec.whatwg.org).
 
@@ -142,7 +146,12 @@ def repair_url(text: str) -> str:
         The URL, not yet normalised or judged; with another scheme than http(s) it is left alone.
         Or "" where nothing looks like a URL.
     """
-    text = _undo_escapes(_INVISIBLE.sub("", text[:MAX_TEXT_CHARS])).strip()
+    return _repaired(text[:MAX_TEXT_CHARS])
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _repaired(text: str) -> str:
+    text = _undo_escapes(_INVISIBLE.sub("", text)).strip()
     label = _LABEL.match(text)
     text = text[label.end() :] if label else text
     start = _find_start(text)

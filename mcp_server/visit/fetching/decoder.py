@@ -177,6 +177,11 @@ class BodyDecoder:
         """What is decoded so far, at most `max_bytes`."""
         return self._body.getvalue()  # without a copy, unlike bytes(bytearray)
 
+    @property
+    def decoded_bytes(self) -> int:
+        """How much is decoded so far."""
+        return self._body.tell()
+
     def feed(self, data: bytes) -> None:
         """Take the next bytes from the wire.
 

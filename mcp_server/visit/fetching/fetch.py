@@ -38,6 +38,10 @@ _TIME_TO_ANSWER_SECONDS = 1.0
 _MAX_SMALL_CHUNKS = 20_000
 _SMALL_CHUNK_BYTES = 256
 """A chunk costs 50 µs of the event loop, also one of a single byte."""
+_WORK_BYTES = 128 * 1024
+"""Decoded at a stretch; then other calls have their turn."""
+_CHUNK_WORK_BYTES = 8 * 1024
+"""As much work is a chunk beside its decoded bytes."""
 _WALL_SECONDS = 2.0
 """Longest time to look at the body of a refusal."""
 
@@ -264,7 +268,7 @@ async def _receive(
     url: str, response: httpx.Response, decoder: BodyDecoder, limits: FetchLimits
 ) -> None:
     enough_bytes = limits.min_bytes_per_second * limits.patience_seconds
-    chunks = wire_bytes = fresh_bytes = 0
+    chunks = wire_bytes = fresh_bytes = work_bytes = 0
     deadline = anyio.current_time() + limits.patience_seconds
     with anyio.CancelScope(deadline=deadline) as patience:
         async for data in response.aiter_raw():
@@ -279,10 +283,14 @@ async def _receive(
                 patience.deadline = anyio.current_time() + limits.patience_seconds
             _check_wire(url, wire_bytes, limits)
             for piece in _pieces(data):
+                decoded_bytes = decoder.decoded_bytes
                 decoder.feed(piece)
-                # Between pieces, so that a body which inflates a thousandfold does not keep
-                # other calls waiting.
-                await anyio.lowlevel.checkpoint()
+                work_bytes += decoder.decoded_bytes - decoded_bytes + _CHUNK_WORK_BYTES
+                # So that neither a body which inflates a thousandfold nor one in tiny chunks
+                # keeps other calls waiting.
+                if work_bytes >= _WORK_BYTES:
+                    work_bytes = 0
+                    await anyio.lowlevel.checkpoint()
     if patience.cancelled_caught:
         reason = "the site sends the page too slowly"
         raise FetchError(url, reason, retryable=True, hint=_LATER)
