@@ -7,6 +7,7 @@ from agent_client.agent.outcome import Outcome, Source
 from agent_client.clean import terminal_text
 from agent_client.cli.answer_form import ending
 from agent_client.cli.links import web_address
+from agent_client.inert_markdown import inert_markdown
 from agent_client.report.markdown_form import plain
 
 _CITATION = re.compile(r"\[(\d{1,3})\](?!\()")
@@ -15,7 +16,8 @@ _CITATION = re.compile(r"\[(\d{1,3})\](?!\()")
 def to_markdown(outcome: Outcome) -> str:
     """The answer in the model's own Markdown and its sources; ends with a newline."""
     addresses = {source.number: _address(source.url) for source in outcome.sources}
-    parts = [_linked(terminal_text(outcome.answer).strip(), addresses)] if outcome.answer else []
+    answer = inert_markdown(terminal_text(outcome.answer).strip())
+    parts = [_linked(answer, addresses)] if answer else []
     what, _ = ending(outcome)
     if what:
         parts.append(f"*{plain(what[:1].upper() + what[1:])}.*")

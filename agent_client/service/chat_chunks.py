@@ -13,6 +13,7 @@ from typing import Any
 from agent_client.agent.outcome import LIMIT_REASONS, Outcome
 from agent_client.clean import terminal_line, terminal_text
 from agent_client.events import Event, Guarded, Note, ReasoningDelta, ToolFinished, ToolStarted
+from agent_client.inert_markdown import inert_markdown
 
 Json = dict[str, Any]
 
@@ -111,11 +112,14 @@ def whole_reply(completion_id: str, model: str, outcome: Outcome) -> Json:
 
 def answer_text(outcome: Outcome) -> str:
     """The answer as Markdown, with the cited sources under it."""
-    text = terminal_text(outcome.answer) or "No answer was found."
+    text = inert_markdown(terminal_text(outcome.answer)) or "No answer was found."
     cited = [source for source in outcome.sources if source.is_cited]
     if not cited:
         return text
-    lines = [f"[{s.number}] <{s.url}> {terminal_line(s.title, _LINE_CHARS)}" for s in cited]
+    lines = [
+        f"[{s.number}] <{s.url}> {inert_markdown(terminal_line(s.title, _LINE_CHARS))}"
+        for s in cited
+    ]
     return "\n\n".join([text, "Sources", "\n".join(f"- {line}" for line in lines)])
 
 

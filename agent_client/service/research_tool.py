@@ -13,6 +13,7 @@ from pydantic import Field
 
 from agent_client.agent.agent import MAX_QUESTION_CHARS, Agent
 from agent_client.agent.outcome import Outcome
+from agent_client.inert_markdown import inert_markdown
 from agent_client.service.jobs import Job, Jobs, TooManyJobs
 from agent_client.service.recording import Recording, no_recording
 
@@ -163,7 +164,7 @@ async def _wait_for(job: Job, seconds: float, context: Context[Any, Any]) -> Cal
 
 def answer_text(outcome: Outcome) -> str:
     """The answer with its sources, as text for a model."""
-    lines = [outcome.answer or "No answer was found."]
+    lines = [inert_markdown(outcome.answer) or "No answer was found."]
     if outcome.short_answer and outcome.short_answer not in outcome.answer:
         lines.append(f"Short answer: {outcome.short_answer}")
     if outcome.stop_reason != "answered":
@@ -171,7 +172,7 @@ def answer_text(outcome: Outcome) -> str:
     if outcome.sources:
         lines.append("\nSources")
         lines += [
-            f"[{source.number}] {source.title or '(no title)'} {source.url}"
+            f"[{source.number}] {inert_markdown(source.title) or '(no title)'} {source.url}"
             + ("" if source.is_cited else " (read, not cited)")
             for source in outcome.sources
         ]

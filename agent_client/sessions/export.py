@@ -9,6 +9,7 @@ import msgspec
 
 from agent_client.clean import terminal_line
 from agent_client.conversation import Message
+from agent_client.inert_markdown import inert_markdown
 from agent_client.sessions.history import history_of
 from agent_client.sessions.stored_session import StoredRun, StoredSession
 
@@ -85,7 +86,9 @@ def _run_markdown(run: StoredRun) -> str:
     parts = [f"## {terminal_line(run.question, _TITLE_CHARS)}"]
     if outcome is None:
         return "\n\n".join([*parts, "*This run was cut off.*"])
-    parts.append(outcome.answer or f"*No answer: {outcome.stop_reason.replace('_', ' ')}.*")
+    parts.append(
+        inert_markdown(outcome.answer) or f"*No answer: {outcome.stop_reason.replace('_', ' ')}.*"
+    )
     if outcome.sources:
         parts.append(
             "\n".join(

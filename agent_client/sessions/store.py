@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,7 +17,7 @@ from agent_client.errors import SessionError
 from agent_client.events import QuestionAsked
 from agent_client.sessions import journal
 from agent_client.sessions.event_codec import EventReader, UnknownEvent
-from agent_client.sessions.session import Session, Warn, title_of
+from agent_client.sessions.session import Session, Warn, title_of, unsaved_session
 from agent_client.sessions.stored_session import (
     CLOSED,
     FORMAT,
@@ -71,25 +72,17 @@ class SessionStore:
         profile: str = "",
         profile_digest: str = "",
     ) -> Session:
-        """Begin a session.
+        """Begin a session. An answer is worth more than its record.
+
+        Where its file cannot be made, because the disk is full, say, it is forgotten at its end.
 
         Args:
             kind: the command that it belongs to.
-            warn: told once when the session cannot be stored any further.
+            warn: told once when the session cannot be stored, or not any further.
             model: name of the model.
             profile: name of the profile.
             profile_digest: of all that the profile pins.
-
-        Raises:
-            SessionError: its file cannot be made.
         """
-        try:
-            self.directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-        except OSError as exc:
-            raise SessionError(
-                f"cannot make the directory {str(self.directory)!r}: {exc.strerror}",
-                hint="set another one with SEEKLING_DATA_DIR, or ask with --no-save",
-            ) from exc
         session_id = secrets.token_hex(6)
         stamp = re.sub(r"[-:]|\.\d+", "", journal.now_iso())
         header = {
@@ -103,7 +96,11 @@ class SessionStore:
             "seekling": __version__,
         }
         path = self.directory / f"{stamp}-{session_id}.jsonl"
-        file = journal.Journal(path, header)
+        try:
+            file = self._new_file(path, header)
+        except SessionError as exc:
+            warn(f"this session is not stored: {exc}")
+            return unsaved_session(warn)
         stored = StoredSession(
             id=session_id,
             kind=kind,
@@ -117,6 +114,20 @@ class SessionStore:
             unreadable=0,
         )
         return Session(stored, file, reader=EventReader(), warn=warn)
+
+    def _new_file(self, path: Path, header: Mapping[str, object]) -> journal.Journal:
+        try:
+            self.directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise SessionError(
+                f"cannot make the directory {str(self.directory)!r}: {exc.strerror}"
+            ) from exc
+        try:
+            return journal.Journal(path, header)
+        except SessionError:
+            with suppress(OSError):  # on a full disk its name may be all that there was room for
+                path.unlink()
+            raise
 
     def resume(self, name: str, *, warn: Warn) -> Session:
         """Go on with a session.

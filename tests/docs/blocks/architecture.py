@@ -49,7 +49,7 @@ IMPORT_NEARLY_ALL = ("commands", "composition", "doctor")
 VOCABULARY: Mapping[str, frozenset[str]] = {
     "agent_client": frozenset(
         {"errors", "conversation", "events", "ports", "clean", "untrusted", "log", "loopback"}
-        | {"replaced_file", "search_hits", "tool_meta"}
+        | {"inert_markdown", "replaced_file", "search_hits", "tool_meta"}
     ),
     "mcp_server": frozenset(
         {"errors", "clean", "log", "loopback", "sizes", "shared_file", "__init__"}
