@@ -12,7 +12,7 @@ MODEL ?= embedded
 QUESTION ?= Which river flows through the city where Marie Curie was born?
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray conformance test-clients test-bundle test-pages test-hosts test-random release-check bench torture load fuzz injection docs pictures mcpb lint format types check lock clean
+.PHONY: help setup setup-dev model index demo demo-questions test test-browser test-slow test-lucene test-sglang test-inspect test-ray conformance test-clients test-bundle test-pages test-hosts test-random release-check bench torture load fuzz audit injection docs pictures mcpb lint format types check lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,6 +134,10 @@ load: setup-dev ## load one HTTP server for ten minutes, and the agent with 10,0
 fuzz: setup-dev ## look for crashes of what reads hostile input, guided by coverage
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
+# Apart, because it asks pypi.org, and fails where that does not answer: nothing was audited then.
+audit: setup-dev ## look the locked packages up among known vulnerabilities
+	@$(BIN)/python -m tests.release.real_audit
+
 # Apart, because the embedded model reads thirty hostile pages several times: a quarter of an hour.
 injection: setup-dev model ## measure what instructions in pages do to a model, and what can leak
 	@$(BIN)/python -m tests.injection
@@ -180,4 +184,4 @@ lock: setup-dev ## resolve the dependencies again
 
 clean: ## remove what was installed and made here; keeps the downloaded model
 	rm -rf $(VENV) .venv-sglang .venv-inspect .venv-clients .venv-hosts .venv-conformance .venv-release .venv-bench \
-	  conformance-report .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build
+	  conformance-report .pytest_cache .ruff_cache .hypothesis .coverage htmlcov dist build fuzz-findings
