@@ -36,6 +36,7 @@ from agent_client.evaluation.runner.continued import (
 )
 from agent_client.evaluation.runner.pace import Pace
 from agent_client.evaluation.runner.page_outage import PageOutage
+from agent_client.evaluation.runner.search_outage import SearchOutage
 from agent_client.evaluation.runner.tool_failures import (
     NO_PAGE,
     NO_PAGE_HINT,
@@ -52,6 +53,8 @@ RESTART = ReplayDiverged.__name__
 """Type of the error of an attempt that could not go on as the one before it had begun."""
 DEADLINE = "EpisodeDeadline"
 """Type of the error of an attempt that was cut off by its hard deadline."""
+NO_PAGE_YET = "no page that it visited could be read, and none has been read since"
+"""Said of an attempt that ended before it was clear whether its pages were dead or the web away."""
 MAX_ERROR_CHARS = 2_000
 """Of an error's message in a record."""
 MAX_SILENT_SHARE = 0.5
@@ -115,10 +118,10 @@ def solver(
             leaves them as they are.
         search_pace: of all searches together; None sets none.
     """
-    outage = PageOutage()
+    outages = PageOutage(), SearchOutage()
 
     async def solve(episode: Episode, journal: EpisodeJournal) -> EpisodeRecord:
-        attempt = _Attempt(agent, settings, episode, journal, tools_for, search_pace, outage)
+        attempt = _Attempt(agent, settings, episode, journal, tools_for, search_pace, outages)
         return await attempt.record()
 
     return solve
@@ -166,7 +169,7 @@ class _Attempt:
         journal: EpisodeJournal,
         tools_for: ToolsFor | None,
         search_pace: Pace | None,
-        outage: PageOutage,
+        outages: tuple[PageOutage, SearchOutage],
     ) -> None:
         self._episode, self._journal, self._settings = episode, journal, settings
         self._started = now_iso()
@@ -174,8 +177,14 @@ class _Attempt:
         self._left = EarlierLeft(episode.earlier, self._clock)
         self._watch = tools_for(episode, agent.tools) if tools_for else None
         inner = self._watch or agent.tools
-        self._outage = outage
-        self._tools = RetriedTools(inner, settings.retries, search_pace=search_pace, outage=outage)
+        self._outage, search_outage = outages
+        self._tools = RetriedTools(
+            inner,
+            settings.retries,
+            search_pace=search_pace,
+            outage=self._outage,
+            search_outage=search_outage,
+        )
         self._model = ContinuedModel(agent.model, self._left, seed=episode.seed)
         saw = self._watch.took_over if self._watch else None
         tools = ContinuedTools(self._tools, self._left, journal, saw)
@@ -222,6 +231,9 @@ class _Attempt:
         if self._tools.unread and self._outage.is_on:
             error = RecordedError(type=WEB_OUT_OF_REACH, message=NO_PAGE, hint=NO_PAGE_HINT)
             status = "infra_error"
+        elif status != "infra_error" and self._is_doubted():
+            error = RecordedError(type=WEB_OUT_OF_REACH, message=NO_PAGE_YET, hint=NO_PAGE_HINT)
+            status = "infra_error"
         return msgspec.structs.replace(
             self._record(status, error, outcome),
             stop_reason=reason,
@@ -236,6 +248,13 @@ class _Attempt:
             prefix=outcome.prefix,
             sources=outcome.sources,
         )
+
+    def _is_doubted(self) -> bool:
+        """Whether the episode read nothing, and it is not known yet whether anybody could."""
+        tools = self._tools
+        if tools.has_read or not tools.unread:
+            return False
+        return self._outage.doubts(self._episode.key, tools.reads_before)
 
     def _waited(self) -> str:
         """What was waited for when the time ran out; "" where the agent was at work."""

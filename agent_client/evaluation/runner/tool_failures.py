@@ -22,6 +22,7 @@ from agent_client.conversation import ToolCall, ToolResult, ToolSpec
 from agent_client.errors import ToolServerError
 from agent_client.evaluation.runner.pace import Pace
 from agent_client.evaluation.runner.page_outage import OUT_OF_REACH, PageOutage
+from agent_client.evaluation.runner.search_outage import SearchOutage
 from agent_client.evaluation.waiting import waited, waiting
 from agent_client.model.retries import MAX_RETRY_AFTER_SECONDS
 from agent_client.ports import Toolbox
@@ -110,6 +111,8 @@ class RetriedTools:
     Attributes:
         retries: calls that were made again.
         unread: pages that nobody answered for.
+        has_read: whether a page was read.
+        reads_before: pages that all episodes had read when the last unread one failed.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class RetriedTools:
         *,
         search_pace: Pace | None = None,
         outage: PageOutage | None = None,
+        search_outage: SearchOutage | None = None,
     ) -> None:
         """Call `inner`.
 
@@ -127,11 +131,14 @@ class RetriedTools:
             policy: how long is waited.
             search_pace: of the searches of all episodes together.
             outage: watches the visits of all episodes; None is for this one alone.
+            search_outage: watches their searches; None is for this one alone.
         """
         self._inner, self._policy, self._search_pace = inner, policy, search_pace
         self._outage = outage or PageOutage()
+        self._search_outage = search_outage or SearchOutage()
         self._kinds: dict[str, ToolKind] = {}
-        self.retries = self.unread = 0
+        self.retries = self.unread = self.reads_before = 0
+        self.has_read = False
 
     async def list_tools(self) -> Sequence[ToolSpec]:
         """The tools as they are."""
@@ -171,9 +178,11 @@ class RetriedTools:
         failure = ToolFailure.of(result)
         if not result.is_error:
             self._outage.read()
+            self.has_read = True
         elif failure is not None and failure.retryable and failure.kind in OUT_OF_REACH:
             self._outage.failed(call.arguments)
             self.unread += 1
+            self.reads_before = self._outage.reads
             if self._outage.is_on:
                 raise ToolServerError(call.name, NO_PAGE, hint=NO_PAGE_HINT)
 
@@ -183,8 +192,11 @@ class RetriedTools:
             result = await self._search_once(call)
             failure = _search_failure(result)
             if failure is None:
+                self._search_outage.worked()
                 return result
-            if not failure.retryable or retries + 1 == SEARCH_TRIES:
+            tries = 1 if self._search_outage.is_dead else SEARCH_TRIES
+            if not failure.retryable or retries + 1 >= tries:
+                self._search_outage.given_up()
                 times = "" if not retries else f" {retries + 1} times"
                 raise ToolServerError(
                     call.name,

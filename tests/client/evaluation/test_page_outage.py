@@ -10,7 +10,7 @@ from agent_client.conversation import ToolCall, ToolResult
 from agent_client.errors import ToolServerError
 from agent_client.evaluation.records.resume_plan import SPOILT, WEB_OUT_OF_REACH
 from agent_client.evaluation.runner.episode import EpisodeSettings, solver
-from agent_client.evaluation.runner.page_outage import PAGES_IN_A_ROW, PageOutage
+from agent_client.evaluation.runner.page_outage import MAX_DOUBTS, PAGES_IN_A_ROW, PageOutage
 from agent_client.evaluation.runner.tool_failures import RetriedTools, ToolRetryPolicy
 from tests.support.episodes import (
     MemoryJournal,
@@ -90,3 +90,38 @@ async def test_an_episode_that_met_dead_pages_only_is_owed_and_not_gone_on_with(
     assert record.status == "infra_error"
     assert record.error is not None
     assert (record.error.type, record.error.type in SPOILT) == (WEB_OUT_OF_REACH, True)
+
+
+def test_an_episode_that_read_nothing_is_doubted_until_somebody_reads_a_page() -> None:
+    outage = PageOutage()
+    outage.failed({"url": "https://a.example/"})
+    assert outage.doubts("one", reads_before=outage.reads)
+    outage.read()
+    assert not outage.doubts("one", reads_before=0)
+    assert outage.doubts("one", reads_before=outage.reads)
+
+
+def test_an_episode_is_not_doubted_for_ever_where_nobody_else_reads() -> None:
+    outage = PageOutage()
+    doubted = [outage.doubts("one", reads_before=0) for _ in range(MAX_DOUBTS + 1)]
+    assert doubted == [True] * MAX_DOUBTS + [False]
+
+
+async def test_an_episode_whose_only_page_is_dead_is_settled_after_it_was_worked_on_again() -> None:
+    def model() -> TurnModel:
+        return TurnModel(
+            [
+                says("", ("web_search", {"query": "one"})),
+                says("", ("web_visit", {"url": "https://a.example/p1"})),
+                says("It was \\boxed{nobody}."),
+            ]
+        )
+
+    dead = StepTools(fault=lambda call: UNREACHABLE if call.name == "web_visit" else None)
+    agent = evaluated(model(), dead)
+    rules = replace(agent.profile.rules, unknown_urls="off")
+    agent = replace(agent, profile=replace(agent.profile, rules=rules))
+    solve = solver(agent, EpisodeSettings(retries=NO_WAIT))
+    records = [await solve(episode(), MemoryJournal()) for _ in range(MAX_DOUBTS + 1)]
+    assert [record.status for record in records] == ["infra_error"] * MAX_DOUBTS + ["ok"]
+    assert {record.error.type for record in records if record.error} == {WEB_OUT_OF_REACH}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agent_client.conversation import ToolCall, ToolResult
 from agent_client.errors import ToolServerError
 from agent_client.evaluation.runner.pace import Pace
+from agent_client.evaluation.runner.search_outage import SearchOutage
 from agent_client.evaluation.runner.tool_failures import (
     MAX_PAGE_WAIT_SECONDS,
     PAGE_TRIES,
@@ -197,3 +198,17 @@ async def test_an_index_that_stands_in_for_a_web_that_fails_is_no_answer(
         with pytest.raises(ToolServerError, match=r"5 times: unavailable \(.+: answered\)"):
             await call(tools, SEARCH)
     assert len(inner.calls) == tries
+
+
+async def test_a_search_that_never_worked_is_waited_for_by_one_episode_only() -> None:
+    outage, waits = SearchOutage(), Waits()
+    inner = StepTools(fault=lambda _: {"kind": "unavailable", "retryable": True})
+    policy = ToolRetryPolicy(random=lambda: 0.5, sleep=waits.sleep)
+    for _ in range(3):  # episodes
+        with pytest.raises(ToolServerError):
+            await call(RetriedTools(inner, policy, search_outage=outage), SEARCH)
+    assert len(waits.seconds) == SEARCH_TRIES - 1
+    outage.worked()
+    with pytest.raises(ToolServerError):
+        await call(RetriedTools(inner, policy, search_outage=outage), SEARCH)
+    assert len(waits.seconds) == 2 * (SEARCH_TRIES - 1)
