@@ -8,7 +8,8 @@ class Limits:
     """Bounds of one run. When one is reached, the model is asked for its answer at once."""
 
     turns: int = 30
-    """Most model calls, the last of which has to answer; at least 1."""
+    """Most model calls, the last of which has to answer; at least 1. A model that calls tools, or
+    says nothing, where it has to answer is asked again: up to twice more."""
     tool_calls: int = 60
     """Most tool calls; 0 means that the model has to answer from what it knows."""
     searches: int = 0

@@ -223,7 +223,7 @@ def _session(
     """The session that this question belongs to.
 
     Raises:
-        SessionError: there is none to continue, or it cannot be written.
+        SessionError: there is none to continue, or the one to continue cannot be written.
     """
     from agent_client.sessions.session import unsaved_session
     from agent_client.sessions.store import continue_last

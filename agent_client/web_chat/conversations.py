@@ -145,7 +145,6 @@ class Conversations:
 
         Raises:
             NoAgent: nobody could answer.
-            SessionError: it cannot be stored.
         """
         agent = self._keeper.agent()
         if self._store is None:
@@ -263,7 +262,8 @@ class Conversations:
         try:
             if live.session is not None:
                 live.session.close()
-            if self._store is not None:
+            is_stored = live.session is None or live.session.id
+            if self._store is not None and is_stored:
                 await anyio.to_thread.run_sync(self._store.delete, conversation_id)
         finally:
             live.is_busy = False
@@ -340,7 +340,7 @@ class Conversations:
         live.views.append(view)
         live.run, live.is_busy = None, False
         live.log.add(encoded(Ended(run=view)))
-        if self._store is not None:
+        if work.session.id:  # what is not stored is held
             work.session.close()
             live.session, live.views = None, []
         self._ended.set()

@@ -412,10 +412,33 @@ def test_an_ambiguous_beginning_names_the_sessions(tmp_path: Path) -> None:
         SessionStore(tmp_path).load("aaa")
 
 
-def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_said_once_and_the_session_goes_on(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SessionError, match="cannot make the directory"):
-        SessionStore(tmp_path / "file" / "sessions").start("ask", warn=warned_never)
+    warnings: list[str] = []
+    with SessionStore(tmp_path / "file" / "sessions").start("ask", warn=warnings.append) as session:
+        session.emit(QuestionAsked("Who built it?"))
+    assert [run.question for run in session.runs] == ["Who built it?"]
+    (warning,) = warnings
+    assert warning.startswith("this session is not stored: cannot make the directory")
+
+
+def test_a_full_disk_at_the_start_is_said_once_and_leaves_no_empty_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store, warnings = SessionStore(tmp_path), list[str]()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with store.start("ask", warn=warnings.append) as session:
+            session.emit(QuestionAsked("Who built it?"))
+    (warning,) = warnings
+    assert warning.endswith("No space left on device")
+    assert session.id == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_directory_follows_the_setting(tmp_path: Path) -> None:

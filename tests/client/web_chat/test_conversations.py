@@ -319,3 +319,15 @@ async def test_without_a_model_the_page_says_why_and_can_look_again() -> None:
     assert failed["looked_at"] == ["SGLang :30000 nothing"]
     assert (refused.status_code, refused.json()["error"]["hint"]) == (503, "start one")
     assert (ready["model"], ready["tools"]) == ("scripted", ["web_search", "web_visit"])
+
+
+async def test_a_conversation_that_cannot_be_stored_is_held_and_asked_on(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("")
+    agent = scripted_agent([says("First."), says("Second.")])
+    async with chatting(agents(agent), SessionStore(tmp_path / "file" / "sessions")) as chat:
+        conversation, _ = await chat.answered(QUESTION)
+        await chat.answered("And when?", conversation)
+        view = await chat.get(f"conversations/{conversation}")
+    assert [run["episode"]["answer_text"] for run in view["runs"]] == ["First.", "Second."]
