@@ -3,20 +3,20 @@
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 from mcp import MCPError
 from mcp.client.session import ElicitationFnT
 from mcp.server import MCPServer
-from mcp.types import CallToolResult, TextContent
 
 from agent_client.conversation import ToolCall, ToolResult, ToolSpec
 from agent_client.errors import ToolServerError
 from agent_client.tool_meta import ERROR_META
 from agent_client.tool_server.connection import Connection
-from agent_client.tool_server.remote import HttpAnswer, noted_in
+from agent_client.tool_server.direct_calls import CallReply
+from agent_client.tool_server.remote import HttpAnswer
 from agent_client.tool_server.targets import HttpTarget, Target
 
 logger = logging.getLogger(__name__)
@@ -106,15 +106,15 @@ class McpToolbox:
         is one that the model reads as failed: a single page may be what kills it.
 
         Raises:
-            ToolServerError: the server does not start again, or died again after `RESPAWNS` new
-                starts without a result between.
+            ToolServerError: the server does not start again, came back with other tools, or died
+                again after `RESPAWNS` new starts without a result between.
         """
         for attempt in range(2):
             connection = await self._connected()
             answer = HttpAnswer()
             try:
-                with noted_in(answer), anyio.fail_after(self._call_seconds):
-                    result = await connection.client.call_tool(call.name, dict(call.arguments))
+                with anyio.fail_after(self._call_seconds):
+                    reply = await connection.call(call, answer)
             except TimeoutError:
                 return await self._timed_out(call, connection)
             except MCPError as exc:
@@ -129,9 +129,12 @@ class McpToolbox:
                 logger.warning("the tool server was lost in a call: %s", exc)
             except (anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
                 logger.warning("the tool server was lost in a call: %s", type(exc).__name__)
+            except msgspec.ValidationError as exc:
+                text = f"Error: the tool server's result cannot be read: {exc}"
+                return ToolResult(call.id, call.name, text, is_error=True)
             else:
                 self._respawns = 0
-                return _tool_result(call, result)
+                return _tool_result(call, reply)
             connection.close()
         text = "Error: the tool server was lost twice in this call. Try something else."
         return ToolResult(call.id, call.name, text, is_error=True, meta=_failure("unavailable"))
@@ -157,6 +160,8 @@ class McpToolbox:
         )
 
     async def _connected(self) -> Connection:
+        if self._connection is not None and not self._connection.is_closed:
+            return self._connection
         async with self._connecting:
             if self._connection is None:
                 self._connection = await self._new_connection(give_up_at=0.0)
@@ -165,10 +170,18 @@ class McpToolbox:
                     self._respawns = 0  # the next question may try again
                     raise ToolServerError(self._name, f"it was lost {RESPAWNS + 1} times")
                 logger.warning("connecting to the tool server again")
-                self._connection = await self._new_connection(
+                connection = await self._new_connection(
                     give_up_at=anyio.current_time() + RETURN_SECONDS
                 )
                 self._respawns += 1
+                if connection.tools != self._connection.tools:
+                    connection.close()  # the model was promised others, and so was the run's record
+                    raise ToolServerError(
+                        self._name,
+                        "it came back with other tools than before",
+                        hint="start again to use those",
+                    )
+                self._connection = connection
             return self._connection
 
     async def _new_connection(self, *, give_up_at: float) -> Connection:
@@ -187,18 +200,17 @@ class McpToolbox:
                 return connection
 
 
-def _tool_result(call: ToolCall, result: CallToolResult) -> ToolResult:
+def _tool_result(call: ToolCall, reply: CallReply) -> ToolResult:
     texts = [
-        block.text if isinstance(block, TextContent) else f"[{block.type} left out]"
-        for block in result.content
+        block.text if block.type == "text" else f"[{block.type} left out]"
+        for block in reply.content
     ]
     text = "\n".join(texts)
     if len(text) > MAX_RESULT_CHARS:
         text = text[:MAX_RESULT_CHARS] + "\n[cut: the result is too long]"
-    if result.is_error and not text.startswith("Error"):
+    if reply.is_error and not text.startswith("Error"):
         text = f"Error: {text}"
-    meta = cast(Mapping[str, object], result.meta or {})
-    return ToolResult(call.id, call.name, text, is_error=bool(result.is_error), meta=meta)
+    return ToolResult(call.id, call.name, text, is_error=reply.is_error, meta=reply.meta or {})
 
 
 def _busy(call: ToolCall, answer: HttpAnswer) -> ToolResult:

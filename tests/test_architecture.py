@@ -70,6 +70,7 @@ def test_the_protocol_is_known_in_few_places() -> None:
     assert importers_of("agent_client", "mcp") == {
         "agent_client.service.research_tool",  # the agent as a server, for other hosts
         "agent_client.tool_server.connection",
+        "agent_client.tool_server.direct_calls",
         "agent_client.tool_server.remote",
         "agent_client.tool_server.targets",
         "agent_client.toolbox",

@@ -15,8 +15,9 @@ from mcp.client.session import ElicitationFnT
 from mcp.client.stdio import stdio_client
 from mcp.types import Implementation
 
-from agent_client.conversation import ToolSpec
+from agent_client.conversation import ToolCall, ToolSpec
 from agent_client.errors import ToolServerError
+from agent_client.tool_server.direct_calls import CallReply, DirectCalls, reply_of
 from agent_client.tool_server.remote import HttpAnswer, http_transport, noted_in, refusal
 from agent_client.tool_server.targets import HttpTarget, StdioTarget, Target
 
@@ -48,6 +49,7 @@ class Connection:
         self._close = anyio.Event()
         self._error: ToolServerError | None = None
         self._stderr: IO[str] | None = None
+        self._direct: DirectCalls | None = None
         self.is_closed = False
         self.may_come_back = False
         """Whether it failed to open in a way that a server does that is just being started."""
@@ -73,6 +75,25 @@ class Connection:
         except (TimeoutError, anyio.ClosedResourceError, anyio.BrokenResourceError):
             return False
         return True
+
+    async def call(self, call: ToolCall, answer: HttpAnswer) -> CallReply:
+        """Run one call.
+
+        Args:
+            call: of a tool that is listed.
+            answer: gets what HTTP said to it, where the server is reached over HTTP.
+
+        Raises:
+            MCPError: the server says that it cannot run the call, or the connection is gone.
+            msgspec.ValidationError: what came is no result of a call.
+            anyio.ClosedResourceError, anyio.BrokenResourceError: the connection is gone.
+        """
+        if self._direct:
+            reply = await self._direct.call(call.name, call.arguments)
+            if reply is not None:
+                return reply
+        with noted_in(answer):
+            return reply_of(await self.client.call_tool(call.name, dict(call.arguments)))
 
     async def open_in(self, tasks: TaskGroup, start_seconds: float) -> None:
         """Start the connection's task and wait until the tools are listed.
@@ -125,8 +146,12 @@ class Connection:
                 command=self._target.command,
                 args=list(self._target.arguments),
                 env=dict(self._target.environment),
+                # A stray byte of its output costs that line: "strict" would end the reading of all.
+                encoding_error_handler="replace",
             )
-            return Client(stdio_client(parameters, errlog=cast(TextIO, stderr)), **options)
+            self._direct = DirectCalls()
+            transport = stdio_client(parameters, errlog=cast(TextIO, stderr))
+            return Client(self._direct.around(transport), **options)
         if isinstance(self._target, HttpTarget):
             return Client(http_transport(self._target), **options)
         return Client(self._target, **options)
@@ -152,13 +177,18 @@ class Connection:
         elif isinstance(leaf, PermissionError):
             reason, hint = "command may not be run", "check --mcp"
         elif isinstance(leaf, TimeoutError):
-            reason, hint = f"no answer within {start_seconds:g} s", "is it an MCP server?"
+            said = f" (it wrote: {_last_line(tail)})" if tail else ""
+            reason, hint = f"no answer within {start_seconds:g} s{said}", "is it an MCP server?"
         elif isinstance(self._target, HttpTarget):
             reason, hint = refusal(self._target, answer) or _unreachable(leaf)
         else:
-            said = (tail.splitlines()[-1] if tail else "") or _said(leaf)
+            said = _last_line(tail) or _said(leaf)
             reason, hint = f"did not start ({said})", "" if tail else "is it an MCP server?"
         return ToolServerError(self._name, reason, stderr_tail=tail, hint=hint)
+
+
+def _last_line(tail: str) -> str:
+    return tail.splitlines()[-1] if tail else ""
 
 
 def _unreachable(leaf: BaseException) -> tuple[str, str]:

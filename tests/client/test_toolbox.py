@@ -18,7 +18,7 @@ SCRIPT = """
 import json, os, signal, sys
 
 TOOLS = {"echo": ["text"], "pid": [], "die": ["marker"], "stop": ["marker"], "die_always": [],
-    "hang": ["marker"]}
+    "hang": ["marker"], "junk": []}
 hanging = {}
 
 def mark(path):
@@ -46,6 +46,9 @@ def called(number, name, given):
         case "stop":
             mark(given["marker"])
             os.kill(os.getpid(), signal.SIGSTOP)
+        case "junk":
+            os.write(1, b'warning: \\xff\\xfe\\n{"jsonrpc": "2.0"\\n[]\\n\\n{"id": null}\\n')
+            return "after the junk"
         case "hang":
             hanging[number] = given["marker"]
 
@@ -146,6 +149,30 @@ async def test_a_server_that_dies_in_every_call_is_lost_in_the_end(
                 await tools.call(call("die_always"))
 
 
+async def test_a_server_that_comes_back_with_other_tools_is_not_called(tmp_path: Path) -> None:
+    odd = target(tmp_path)
+    with anyio.fail_after(60):
+        async with McpToolbox.open(odd) as tools:
+            before = await tools.list_tools()
+            path = tmp_path / "odd_server.py"
+            path.write_text(SCRIPT.replace('"pid": []', '"pid": ["secrets"]'))
+            marker = tmp_path / "died"
+            with pytest.raises(ToolServerError, match="other tools than before"):
+                await tools.call(call("die", marker=str(marker)))
+            with pytest.raises(ToolServerError, match="other tools than before"):
+                await tools.call(call("pid"))
+            path.write_text(SCRIPT)  # the server that we know is back
+            assert (await tools.call(call("echo", text="alive"))).text == "alive"
+            assert await tools.list_tools() == before
+
+
+async def test_junk_on_a_server_s_stdout_costs_no_call(tmp_path: Path) -> None:
+    with anyio.fail_after(60):
+        async with McpToolbox.open(target(tmp_path)) as tools:
+            results = [await tools.call(call("junk")) for _ in range(3)]
+    assert [result.text for result in results] == ["after the junk"] * 3
+
+
 async def test_a_server_that_stands_still_is_started_again_after_the_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,8 +246,8 @@ async def test_a_server_that_ends_at_once_is_reported_with_its_last_words(tmp_pa
 
 
 async def test_a_program_that_is_no_mcp_server_does_not_hang(tmp_path: Path) -> None:
-    script = "import sys\nfor line in sys.stdin: pass"
-    with anyio.fail_after(30), pytest.raises(ToolServerError, match="no answer within"):
+    script = "import sys\nprint('loading', file=sys.stderr)\nfor line in sys.stdin: pass"
+    with anyio.fail_after(30), pytest.raises(ToolServerError, match=r"no answer.*wrote: loading"):
         async with McpToolbox.open(target(tmp_path, script), start_seconds=1.0):
             pass
 
