@@ -7,7 +7,7 @@ characters, lone surrogates (one of which stops an MCP stdio server) and live im
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _DROPPED = re.compile(
     "["
@@ -42,11 +42,19 @@ def clean(text: str) -> str:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = text.replace("\xa0", " ")
     if any(map(_may_hold_dropped, _pieces(text))):
-        text = "".join(_DROPPED.sub("", piece) for piece in _pieces(text))
+        text = joined(_DROPPED.sub("", piece) for piece in _pieces(text))
     elif not _needs_mending(text):
         return text.strip()
-    text = "".join(_clean_block(block) for block in _blocks(text))
+    text = joined(_clean_block(block) for block in _blocks(text))
     return _with_few_blank_lines(text).strip()
+
+
+def joined(pieces: Iterable[str]) -> str:
+    """Put a long text together without holding all its pieces beside it, as `str.join` does."""
+    text = ""
+    for piece in pieces:
+        text += piece  # CPython lengthens it in place
+    return text
 
 
 def terminal_json(document: str) -> str:

@@ -161,7 +161,7 @@ class VisitService:
         if not is_text(info.media_type):
             raise UnsupportedMediaType(url, info.media_type, len(resource.body))
         text = await anyio.to_thread.run_sync(
-            lambda: clean(resource.body.decode(info.charset, "replace"))
+            lambda: clean(resource.take_body().decode(info.charset, "replace"))
         )
         return Page(
             url=url, final_url=resource.final_url, title="", text=text, media_type=info.media_type
@@ -284,7 +284,7 @@ class VisitService:
             raise UnsupportedMediaType(url, info.media_type, len(resource.body))
         left = max(MIN_READING_SECONDS, end - anyio.current_time())
         extracted = await self._parts.pool.extract(
-            resource.body, info, deadline_seconds=min(MAX_READING_SECONDS, left)
+            resource.take_body(), info, deadline_seconds=min(MAX_READING_SECONDS, left)
         )
         browser = self._parts.browser
         if extracted.needs_javascript and browser is not None and may_render:

@@ -59,7 +59,7 @@ class Page:
     """Whether it was kept from a visit before, and the site was not asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Resource:
     """One fetched body, decoded from its transfer codings but not yet read."""
 
@@ -71,6 +71,11 @@ class Resource:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """All headers of the final answer, names in lower case."""
+
+    def take_body(self) -> bytes:
+        """The body, which is not held here any more: it can have 20 MB."""
+        body, self.body = self.body, b""
+        return body
 
 
 @runtime_checkable

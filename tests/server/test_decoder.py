@@ -130,6 +130,13 @@ def test_a_thousand_empty_members_are_damage() -> None:
             decode(coding, member * 1_100)
 
 
+def test_a_frame_that_holds_less_than_it_declares_is_damaged_wherever_it_is_cut() -> None:
+    body = bytes.fromhex("28b52ffd602037010000")  # declares 14,368 bytes, ends in an empty block
+    for cut in range(len(body)):
+        with pytest.raises(DamagedBody):
+            decode("zstd", body[:cut], body[cut:])
+
+
 def test_zstd_that_asks_for_a_large_window_is_refused() -> None:
     packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 24})
     body = packer.compress(TEXT) + packer.flush()
@@ -168,6 +175,24 @@ for coding, packer in {
         print(coding, len(decoder.decoded), peak_kib() - before, flush=True)
     os._exit(0)
 """
+
+
+@pytest.mark.parametrize(
+    ("coding", "bomb"),
+    [
+        ("gzip", gzip_bytes(bytes(30_000_000))),
+        ("deflate", zlib.compress(bytes(30_000_000))),
+        ("br", brotli.compress(bytes(30_000_000), quality=5)),
+        ("zstd", zstd.compress(bytes(30_000_000))),
+    ],
+)
+def test_a_bomb_is_decoded_in_steps_between_which_others_may_work(coding: str, bomb: bytes) -> None:
+    decoder = BodyDecoder(coding, max_bytes=20_000_000)
+    seen = [0]
+    with pytest.raises(TooLarge):
+        seen.extend(decoder.decoded_bytes for _ in decoder.steps(bomb))
+    assert len(seen) > 20
+    assert max(later - sooner for sooner, later in itertools.pairwise(seen)) <= 512 * 1024
 
 
 def test_a_bomb_takes_little_more_memory_than_the_limit() -> None:

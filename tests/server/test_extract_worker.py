@@ -17,6 +17,7 @@ import pytest
 
 from mcp_server.errors import ExtractionError
 from mcp_server.extract.types import Extracted, SourceInfo
+from mcp_server.extract.workers.child_process import Document
 from mcp_server.extract.workers.pool import ExtractionPool
 from mcp_server.extract.workers.worker import DocumentReader
 from mcp_server.visit.types import Metadata
@@ -123,6 +124,30 @@ async def test_large_plain_text_is_kept_whole() -> None:
     body = b"line of text\n" * 400_000
     async with ExtractionPool(max_workers=1) as pool:
         assert (await read(pool, body, info("text/plain"))).text.encode() == body
+
+
+async def test_a_long_text_of_wide_characters_is_put_together_from_its_pieces() -> None:
+    body = "漢字😀é".encode() * 300_000
+    async with ExtractionPool(max_workers=1) as pool:
+        assert (await read(pool, body, info("text/plain"))).text.encode() == body
+
+
+async def test_a_text_beyond_ten_million_characters_has_no_characters_of_four_bytes() -> None:
+    body = ("😀é" + "words " * 1_700_000).encode()
+    async with ExtractionPool(max_workers=1) as pool:
+        text = (await read(pool, body, info("text/plain"))).text
+    assert text.startswith("\ufffdéwords words")
+    assert len(text) > 10_000_000
+
+
+def test_a_document_is_let_go_of_when_its_child_has_it() -> None:
+    document = Document(b"line of text\n" * 400_000)
+    reader = DocumentReader()
+    try:
+        reading = reader.read(document, info("text/plain"), deadline_seconds=ENOUGH)
+    finally:
+        reader.close()
+    assert (len(reading.extracted.text), len(document.body)) == (5_200_000, 2_000_000)
 
 
 @pytest.mark.usefixtures("obedient_child")

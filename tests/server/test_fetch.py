@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import anyio
+import anyio.lowlevel
 import brotli
 import pytest
 from anyio.abc import SocketStream
@@ -236,6 +237,27 @@ async def test_a_page_in_pieces_of_a_byte_is_refused() -> None:
     # It takes a second of the processor, and on a busy machine many of the clock.
     patient = replace(LIMITS, deadline_seconds=60)
     assert "too many small pieces" in str(await failure(crumbs, patient))
+
+
+async def test_a_page_in_tiny_pieces_lets_other_calls_have_their_turn() -> None:
+    pieces = 10_000
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    body = b"1\r\na\r\n" * pieces + b"0\r\n\r\n"
+    script = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    with anyio.fail_after(60):
+        async with serve({"/": script}) as web, anyio.create_task_group() as others:
+            others.start_soon(take_turns)
+            resource = await get(web, "/", replace(LIMITS, deadline_seconds=50))
+            others.cancel_scope.cancel()
+            assert resource.body == b"a" * pieces
+    assert turns > pieces / 32  # all of them came in a few reads of the socket
 
 
 async def test_a_tls_handshake_without_an_answer_ends_at_the_deadline() -> None:

@@ -117,6 +117,10 @@ CONSTRUCTS = {
         "<table><tr><th>A<th>B<tr><td>a|b<br>c<td><p>d</p><ul><li>e<li><b>f</b></ul></table>",
         "| A | B |\n| --- | --- |\n| a\\|b c | d e **f** |",
     ),
+    "table-with-empty-title": (
+        "<table><tr><th colspan=2><img src=x><tr><th>A<td>1<tr><th>B<td>2</table>",
+        "|  |  |\n| --- | --- |\n| A | 1 |\n| B | 2 |",
+    ),
     "table-spans": (
         "<table><tr><th>A<th>B<th>C<tr><td rowspan=2>x<td colspan=2>y<tr><td>z<td>w</table>",
         "| A | B | C |\n| --- | --- | --- |\n| x | y |\n| x | z | w |",

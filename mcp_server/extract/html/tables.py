@@ -94,10 +94,10 @@ def write_table(rows: list[list[Cell]], write_cell: Callable[[LexborNode], str])
     grid = _grid(rows, write_cell)
     lines: list[str] = []
     while len(grid) > 1 and rows[0][0].columns > 1 and len(rows[0]) == 1:
-        title = grid.pop(0)[0]
+        title = grid.pop(0)  # empty where the cell holds no text
         rows = rows[1:]
         if title:
-            lines += (title, "")
+            lines += (title[0], "")
     width = max(map(len, grid))
     first, *others = grid
     if not all(cell.is_header for cell in rows[0]) and any(

@@ -19,6 +19,7 @@ import fcntl
 import gc
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -31,6 +32,8 @@ from mcp_server.extract.types import Extracted, SourceInfo
 
 MAX_MEMORY_BYTES = 1 << 30
 
+_MAX_WIDE_CHARS = 10_000_000
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
 _PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 _STDIN, _STDOUT = 0, 1
 
@@ -127,8 +130,8 @@ def _own_peak_bytes() -> int:
 
 
 def _told(extracted: Extracted) -> tuple[dict[str, Any], bytes]:
-    text = extracted.text.encode("utf-8", "replace")  # lone surrogates exist in Python only
-    plain_text = extracted.plain_text.encode("utf-8", "replace")
+    text = _encoded(extracted.text)
+    plain_text = _encoded(extracted.plain_text)
     head: dict[str, Any] = {
         "title": extracted.title,
         "metadata": asdict(extracted.metadata),
@@ -139,6 +142,17 @@ def _told(extracted: Extracted) -> tuple[dict[str, Any], bytes]:
         "plain_text_bytes": len(plain_text),
     }
     return head, text + plain_text
+
+
+def _encoded(text: str) -> bytes:
+    """The text as UTF-8.
+
+    One emoji has Python keep every character of a text in four bytes. The parent can spare them,
+    except for a text that is longer than any page for people.
+    """
+    if len(text) > _MAX_WIDE_CHARS and not text.isascii():
+        text = _WIDE.sub("\ufffd", text)
+    return text.encode("utf-8", "replace")  # lone surrogates exist in Python only
 
 
 if __name__ == "__main__":

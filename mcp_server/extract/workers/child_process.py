@@ -1,15 +1,18 @@
 """The parent's side of a child process that reads documents; `child` describes what they say."""
 
+import codecs
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mcp_server.clean import joined
 from mcp_server.errors import ExtractionError
 from mcp_server.extract.types import Extracted, SourceInfo
 from mcp_server.visit.types import Metadata
@@ -24,10 +27,26 @@ _RECEIVED_BYTES = 256 * 1024
 _MAX_HEAD_BYTES = 256 * 1024
 _MAX_TEXT_BYTES = 40_000_000
 """Twice the largest page: Markdown and indented JSON are longer than their source."""
+_KEPT_BYTES = 2_000_000
 _MAX_LINE_CHARS = 1_000
 _MAX_NOTES = 50
 
 _T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Document:
+    """A body on its way to a child; once it is sent, only its start is kept.
+
+    So that the body, its text as bytes and its text are not held at the same time: each can have
+    20 MB. Who wants that must keep no other reference to the body.
+    """
+
+    body: bytes
+
+    def is_sent(self) -> None:
+        """Let go of all but the first two million bytes, which do for what needs no child."""
+        self.body = self.body[:_KEPT_BYTES]
 
 
 class ChildFailed(Exception):
@@ -99,7 +118,7 @@ class ChildProcess:
         self._process.wait()
         self._socket.close()
 
-    def ask(self, body: bytes, info: SourceInfo, *, deadline_seconds: float) -> Reply:
+    def ask(self, document: Document, info: SourceInfo, *, deadline_seconds: float) -> Reply:
         """Have one document read. Blocks.
 
         Raises:
@@ -111,15 +130,16 @@ class ChildProcess:
             "url": info.url,
             "media_type": info.media_type,
             "charset": info.charset,
-            "body_bytes": len(body),
+            "body_bytes": len(document.body),
             "cpu_seconds": deadline_seconds + _EXTRA_CPU_SECONDS,
         }
         try:
             self._socket.settimeout(deadline_seconds)
             self._socket.sendall(json.dumps(request).encode("ascii") + b"\n")
-            self._socket.sendall(body)
+            self._socket.sendall(document.body)
+            document.is_sent()
             head, rest = self._receive_head(give_up_at)
-            texts = self._receive_texts(rest, _text_bytes(head), give_up_at)
+            texts = self._receive_texts(rest, _sizes(head), give_up_at)
             reply = _checked_reply(head, texts)
         except TimeoutError:
             raise ChildFailed("it took too long") from None
@@ -142,12 +162,23 @@ class ChildProcess:
         head = json.loads(line)
         return _typed(head, dict), rest
 
-    def _receive_texts(self, rest: bytearray, size: int, give_up_at: float) -> bytearray:
-        while len(rest) < size:
-            rest += self._receive(give_up_at)
-        if len(rest) > size:
+    def _receive_texts(self, rest: bytearray, sizes: Sequence[int], give_up_at: float) -> list[str]:
+        """Texts of so many bytes each, decoded as they come."""
+        texts = [joined(self._pieces(rest, size, give_up_at)) for size in sizes]
+        if rest:
             raise ValueError("more text than announced")
-        return rest
+        return texts
+
+    def _pieces(self, rest: bytearray, size: int, give_up_at: float) -> Iterator[str]:
+        """One text of `size` bytes: what has come of it, which is taken out of `rest`, and more."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while size:
+            if not rest:
+                rest += self._receive(give_up_at)
+            piece = rest[:size]
+            del rest[:size]
+            size -= len(piece)
+            yield decoder.decode(piece, final=not size)
 
     def _receive(self, give_up_at: float) -> bytes:
         self._socket.settimeout(max(0.001, give_up_at - time.monotonic()))
@@ -167,16 +198,17 @@ def _import_path() -> str:
 # A child has read hostile bytes, so that what it says is not trusted either.
 
 
-def _text_bytes(head: dict[str, Any]) -> int:
+def _sizes(head: dict[str, Any]) -> tuple[int, ...]:
+    """In bytes, of the texts that follow a head."""
     if "text_bytes" not in head:
-        return 0
-    sizes = [_typed(head[name], int) for name in ("text_bytes", "plain_text_bytes")]
+        return ()
+    sizes = tuple(_typed(head[name], int) for name in ("text_bytes", "plain_text_bytes"))
     if min(sizes) < 0 or sum(sizes) > _MAX_TEXT_BYTES:
         raise ValueError("a text of impossible length")
-    return sum(sizes)
+    return sizes
 
 
-def _checked_reply(head: dict[str, Any], texts: bytearray) -> Reply:
+def _checked_reply(head: dict[str, Any], texts: Sequence[str]) -> Reply:
     if "failure" in head:
         raise ChildFailed(f"its extractor raised {_line(head['failure'])}")
     return Reply(
@@ -194,13 +226,13 @@ def _checked_error(error: dict[str, Any]) -> ExtractionError:
     )
 
 
-def _extracted(head: dict[str, Any], texts: bytearray) -> Extracted:
-    size = head["text_bytes"]
+def _extracted(head: dict[str, Any], texts: Sequence[str]) -> Extracted:
+    text, plain_text = texts
     metadata = head["metadata"]
     return Extracted(
         title=_line(head["title"]),
-        text=texts[:size].decode("utf-8", "replace"),
-        plain_text=texts[size:].decode("utf-8", "replace"),
+        text=text,
+        plain_text=plain_text,
         has_inline_links=_typed(head["has_inline_links"], bool),
         needs_javascript=_typed(head["needs_javascript"], bool),
         notes=tuple(_line(note) for note in _typed(head["notes"], list)[:_MAX_NOTES]),

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from mcp_server.extract import extract
 from mcp_server.extract.types import Extracted, SourceInfo
+from mcp_server.extract.workers.child_process import Document
 from mcp_server.extract.workers.worker import (
     DocumentReader,
     available_processors,
@@ -96,7 +97,7 @@ class ExtractionPool:
         first two million bytes. When the call is cancelled, its child is killed.
 
         Args:
-            body: the document.
+            body: the document; it is let go of as soon as a child has it.
             info: its media type has to be a key of `EXTRACTORS`.
             deadline_seconds: includes waiting for a free reader.
 
@@ -115,16 +116,18 @@ class ExtractionPool:
             reason = "other documents kept all readers busy"
             strip = partial(read_without_child, body, info, reason, retryable=True)
             return await anyio.to_thread.run_sync(strip)
+        document = Document(body)
+        del body
         try:
-            return await self._read(body, info, give_up_at)
+            return await self._read(document, info, give_up_at)
         finally:
             self._free.release()
 
-    async def _read(self, body: bytes, info: SourceInfo, give_up_at: float) -> Extracted:
+    async def _read(self, document: Document, info: SourceInfo, give_up_at: float) -> Extracted:
         assert self._tasks is not None, "the pool has to be entered first"
         reader = self._take_reader()
         seconds_left = max(_SHORTEST_SECONDS, give_up_at - anyio.current_time())
-        read = partial(reader.read, body, info, deadline_seconds=seconds_left)
+        read = partial(reader.read, document, info, deadline_seconds=seconds_left)
         try:
             reading = await anyio.to_thread.run_sync(
                 read, abandon_on_cancel=True, limiter=self._threads

@@ -22,7 +22,7 @@ from mcp_server.errors import ExtractionError
 from mcp_server.extract import extract
 from mcp_server.extract.plain_text import strip_tags
 from mcp_server.extract.types import Extracted, SourceInfo
-from mcp_server.extract.workers.child_process import ChildFailed, ChildProcess
+from mcp_server.extract.workers.child_process import ChildFailed, ChildProcess, Document
 from mcp_server.visit.media_type import is_text
 
 _SMALL_BYTES = 32 * 1024
@@ -30,7 +30,7 @@ _READ_AT_ONCE = frozenset(
     "text/plain text/markdown text/csv text/tab-separated-values application/json".split()
 )
 _FALLBACK_BYTES = 2_000_000
-"""What the tag stripper, which runs in this process, is given at most."""
+"""What the tag stripper, which runs in this process, is given at most: what `Document` keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,14 @@ class DocumentReader:
             self._living_child()
             self.idle_since = time.monotonic()
 
-    def read(self, body: bytes, info: SourceInfo, *, deadline_seconds: float) -> Reading:
+    def read(self, body: bytes | Document, info: SourceInfo, *, deadline_seconds: float) -> Reading:
         """Read a body with the extractor of its media type. Blocks.
 
         Small plain text is read in this process. When the child fails, the tags are stripped from
         the first two million bytes instead, if the document is text at all.
 
         Args:
-            body: the document.
+            body: the document; a `Document` is let go of as soon as the child has it.
             info: its media type has to be a key of `EXTRACTORS`.
             deadline_seconds: the child is killed after this time; starting it counts.
 
@@ -85,14 +85,15 @@ class DocumentReader:
             ExtractionError: the extractor raised it, or neither way found any text, or the reader
                 was stopped.
         """
-        if is_read_at_once(body, info):
+        document = body if isinstance(body, Document) else Document(body)
+        if is_read_at_once(document.body, info):
             started = time.thread_time()
-            return Reading(extract(body, info), time.thread_time() - started)
+            return Reading(extract(document.body, info), time.thread_time() - started)
         started = time.monotonic()
         with self._in_use:
             try:
                 child = self._living_child()
-                reply = child.ask(body, info, deadline_seconds=deadline_seconds)
+                reply = child.ask(document, info, deadline_seconds=deadline_seconds)
             except ChildFailed as exc:
                 self._end_child()
                 failure = str(exc)
@@ -106,7 +107,7 @@ class DocumentReader:
                 self.idle_since = time.monotonic()
         if self._is_stopped:
             raise ExtractionError("reading was stopped")
-        extracted = read_without_child(body, info, failure)
+        extracted = read_without_child(document.body, info, failure)
         return Reading(extracted, time.monotonic() - started, failure)
 
     def stop(self) -> None:

@@ -25,6 +25,8 @@ _MAX_MEMBERS = 1_000
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _ZSTD_WINDOW_LOG = 23
 """8 MiB, the most that RFC 9659 lets a web server ask of its readers."""
+_ZSTD_HEAD_BYTES = 18
+"""The longest header of a frame (RFC 8878, 3.1.1.1), with its magic number."""
 
 
 class TooLarge(Exception):
@@ -117,10 +119,41 @@ class _BrotliStream:
         return self._decoder.process(data, output_buffer_limit=max_length)
 
 
-def _open_zstd() -> _Stream:
-    return zstd.ZstdDecompressor(
-        options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
-    )
+class _ZstdStream:
+    """One frame, or one that carries no data.
+
+    The library compares what a frame declares to hold with what it held, but not where the frame
+    comes in pieces and ends in an empty block.
+    """
+
+    def __init__(self) -> None:
+        limits: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        self._decoder = zstd.ZstdDecompressor(options=limits)
+        self._head = b""
+        self._decoded_bytes = 0
+
+    @property
+    def eof(self) -> bool:
+        return self._decoder.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return self._decoder.needs_input
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._decoder.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if room := _ZSTD_HEAD_BYTES - len(self._head):
+            self._head += data[:room]
+        decoded = self._decoder.decompress(data, max_length)
+        self._decoded_bytes += len(decoded)
+        if self.eof:
+            declared = zstd.get_frame_info(self._head).decompressed_size
+            if declared not in (None, self._decoded_bytes):
+                raise DamagedBody
+        return decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +169,7 @@ _CODINGS: Mapping[str, _Coding] = {
     "deflate": _Coding(_DeflateStream),
     "br": _Coding(_BrotliStream, may_be_padded=False),
     "zstd": _Coding(
-        _open_zstd,
+        _ZstdStream,
         # A frame, or one of the sixteen kinds of frame that carry no data.
         (b"\x28\xb5\x2f\xfd", *(bytes((kind, 0x2A, 0x4D, 0x18)) for kind in range(0x50, 0x60))),
     ),
@@ -189,12 +222,22 @@ class BodyDecoder:
             TooLarge: the decoded body passes the limit.
             DamagedBody: the bytes cannot be decoded.
         """
+        for _ in self.steps(data):
+            pass
+
+    def steps(self, data: bytes) -> Iterator[None]:
+        """The same in steps of at most 512 KiB of decoded bytes, between which others may work.
+
+        All of them have to be taken. Raises as `feed`.
+        """
         if self._coding is None:
             self._append(data)
+            yield
             return
         try:
             for piece in self._pieces(self._coding, data):
                 self._append(piece)
+                yield
         except _FAULTS:
             raise DamagedBody from None
 

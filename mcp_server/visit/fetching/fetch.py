@@ -284,13 +284,15 @@ async def _receive(
             _check_wire(url, wire_bytes, limits)
             for piece in _pieces(data):
                 decoded_bytes = decoder.decoded_bytes
-                decoder.feed(piece)
-                work_bytes += decoder.decoded_bytes - decoded_bytes + _CHUNK_WORK_BYTES
-                # So that neither a body which inflates a thousandfold nor one in tiny chunks
-                # keeps other calls waiting.
-                if work_bytes >= _WORK_BYTES:
-                    work_bytes = 0
-                    await anyio.lowlevel.checkpoint()
+                work_bytes += _CHUNK_WORK_BYTES
+                for _ in decoder.steps(piece):
+                    work_bytes += decoder.decoded_bytes - decoded_bytes
+                    decoded_bytes = decoder.decoded_bytes
+                    # So that neither a body which inflates a thousandfold nor one in tiny chunks
+                    # keeps other calls waiting.
+                    if work_bytes >= _WORK_BYTES:
+                        work_bytes = 0
+                        await anyio.lowlevel.checkpoint()
     if patience.cancelled_caught:
         reason = "the site sends the page too slowly"
         raise FetchError(url, reason, retryable=True, hint=_LATER)
