@@ -13,7 +13,29 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv-bench"
 PACKAGES: dict[str, tuple[str, ...]] = {
+    "inspect": ("inspect_ai==0.3.285", "openai==3.54.0", "mcp==1.30.0"),
+    "smolagents": ("smolagents==1.26.0", "openai==2.45.0"),
+    "qwen-agent": (
+        "qwen-agent==0.0.34",
+        "openai==3.54.0",
+        # what it imports and does not require
+        "numpy==2.4.6",
+        "python-dateutil==4.0.0",
+        "soundfile==0.14.0",
+        "tqdm==4.70.1",
+    ),
     "charts": ("matplotlib==3.10.8",),
+    "mcp-server-fetch": ("mcp-server-fetch==2026.10.24",),
+    "duckduckgo-mcp-server": ("duckduckgo-mcp-server==0.7.0",),
+    "ddgs": ("ddgs[mcp]==9.16.1",),
+    "trafilatura": ("trafilatura==2.3.1", "lxml_html_clean==0.4.6"),
+    "readability": ("readability-lxml==0.9", "lxml_html_clean==0.4.6"),
+    "resiliparse": ("resiliparse==2.0.1",),
+    "chromerag": ("chromerag==0.1.4",),
+    "block-model": ("numpy==2.4.6", "scipy==1.17.1", "scikit-learn==1.9.1", "selectolax==1.0.2"),
+    "bm25s": ("bm25s[core]==0.3.16", "PyStemmer==3.1.0"),
+    "fuzz": ("atheris==3.0.0",),
+    "audit": ("pip-audit==2.10.1",),
 }
 """What each of them holds, as pip takes it."""
 

@@ -1,6 +1,6 @@
 """What an evaluation costs: 4,326 questions at 256 at once, through the real MCP server.
 
-The model server is that of `agent_cost.py`: it answers without delay, in a process of its own. A
+The model server is `agent_model.py`: it answers without delay, in a process of its own. A
 question is a search, five visits of pages of 10,000 characters, and an answer: seven turns. The
 run is what `seekling eval run` opens: the shipped agent, its web without mirrors, recording of
 everything, grading as it goes. Then the stored run is planned, graded and put into a table.
@@ -9,9 +9,9 @@ everything, grading as it goes. Then the stored run is planned, graded and put i
     python tests/bench/eval_cost.py --peer [--peer-questions 400]    # beside inspect_ai
 
 With `--peer`, inspect_ai does the same work in the same session: its `react` agent with the same
-model server, and its own MCP client to the same tool server and index (`eval_peer.py`). It gets an
-environment of its own under the user's cache directory at the first time, about 380 MB. It asks
-fewer questions, as it takes longer, and writes its own log of every sample.
+model server, and its own MCP client to the same tool server and index (`eval_peer.py`). It has an
+environment of its own (`environments.py`). It asks fewer questions, as it takes longer, and writes
+its own log of every sample. `python -m tests.bench.evaluation` measures all of it several times.
 
 CPU is that of the client's process alone (`time.process_time`), without its set-up; the tool
 server's is a column of its own. Other work on the machine raises CPU too (two threads of one core,
@@ -24,22 +24,40 @@ Needs Linux.
 
 import argparse
 import json
-import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import agent_cost
 import anyio
-import platformdirs
+
+from agent_client.cli.main import collect_rarely
+from agent_client.config import load
+from agent_client.evaluation.datasets import load_dataset
+from agent_client.evaluation.graders import grader_named
+from agent_client.evaluation.graders.grading import Grading, grade_run
+from agent_client.evaluation.records.run_writer import RunWriter
+from agent_client.evaluation.records.stored_run import read_episode, read_run
+from agent_client.evaluation.run_settings import RunSettings
+from agent_client.evaluation.runner.progress import Progress
+from agent_client.evaluation.runner.runner import Runner
+from agent_client.evaluation_app import open_run
+from agent_client.events import ModelReplied
+from tests.bench.agent_cost import build_pages
+from tests.bench.agent_episode import ENVIRONMENT, TURNS, Meter, question_of
+from tests.bench.agent_model import model_server
+from tests.bench.environments import python_of
+from tests.bench.machine import fixed_work_ms
 
 ME = (sys.executable, str(Path(__file__).resolve()))
 PEER = Path(__file__).with_name("eval_peer.py")
-PEER_PACKAGES = ("inspect_ai==0.3.285", "openai", "mcp<2", "platformdirs")
 AT_ONCE = 256
 GRADER = "exact"
 
@@ -47,10 +65,7 @@ GRADER = "exact"
 def write_questions(folder: Path, count: int) -> Path:
     """A dataset whose questions the model server knows how to answer."""
     path = folder / "questions.jsonl"
-    lines = (
-        {"id": str(n), "question": f"Which animal jumps in episode {n}?", "answer": "fox"}
-        for n in range(count)
-    )
+    lines = ({"id": str(n), "question": question_of(n), "answer": "fox"} for n in range(count))
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path
 
@@ -60,13 +75,6 @@ def write_questions(folder: Path, count: int) -> Path:
 
 async def run_here(port: int, questions: str, index: str, directory: str) -> dict[str, float]:
     """Run an evaluation to its end; its figures."""
-    from agent_client.config import load
-    from agent_client.evaluation.datasets import load_dataset
-    from agent_client.evaluation.graders.grading import Grading
-    from agent_client.evaluation.records.run_writer import RunWriter
-    from agent_client.evaluation.run_settings import RunSettings
-    from agent_client.evaluation.runner.runner import Runner
-    from agent_client.evaluation_app import open_run
 
     def tell(_: str) -> None:
         return None
@@ -92,27 +100,17 @@ async def run_here(port: int, questions: str, index: str, directory: str) -> dic
                 progress = opened.progress
                 grading = Grading(writer, opened.graders, progress, tasks=tasks)
                 runner = Runner(writer, solve, grading, concurrency=AT_ONCE, progress=progress)
-                served, cpu, wall = agent_cost.children_cpu(), time.process_time(), time.time()
+                meter = Meter()
                 end = await runner.run()
-                cpu, wall = time.process_time() - cpu, time.time() - wall
-                served = agent_cost.children_cpu() - served
+                figures = meter.figures(progress.total, AT_ONCE)
                 assert end.reason == "done", end
                 assert progress.correct == progress.total == len(dataset.questions), progress
-                assert progress.turns == agent_cost.TURNS * progress.total, progress
-                figures = {
-                    "turns_per_second": progress.turns / wall,
-                    "cpu_ms_per_turn": 1_000 * cpu / progress.turns,
-                    "server_ms_per_turn": 1_000 * served / progress.turns,
-                    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024,
-                }
+                assert progress.turns == TURNS * progress.total, progress
     return figures
 
 
 def payload_bytes(directory: Path) -> tuple[int, int]:
     """UTF-8 bytes of all that was said and returned, and the same with each result once."""
-    from agent_client.evaluation.records.stored_run import read_episode, read_run
-    from agent_client.events import ModelReplied
-
     run = read_run(directory)
     said = results = 0
     returned: set[str] = set()
@@ -131,28 +129,65 @@ def payload_bytes(directory: Path) -> tuple[int, int]:
     return said + results, said + sum(len(text.encode()) for text in returned)
 
 
-def plan_seconds(directory: Path) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Seconds of something that was done."""
+
+    wall: float
+    cpu: float
+
+
+@contextmanager
+def timed(into: list[Took]) -> Generator[None]:
+    """Note what the body takes of this process and of those that it starts and waits for."""
+    wall, cpu = time.perf_counter(), _cpu_seconds()
+    yield
+    into.append(Took(time.perf_counter() - wall, _cpu_seconds() - cpu))
+
+
+def _cpu_seconds() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def plan_seconds(directory: Path) -> tuple[Took, Took]:
     """Until a run is opened to go on, and then until the plan is there; of a warm process."""
-    from agent_client.evaluation.records.run_writer import RunWriter
+    took: list[Took] = []
+    with ExitStack() as stack:
+        with timed(took):
+            writer = stack.enter_context(RunWriter.resume(directory))
+        with timed(took):
+            plan = writer.plan()
+        assert len(plan.settled) == len(writer.records), plan.owed
+    opening, planning = took
+    return opening, planning
 
-    started = time.process_time()
-    with RunWriter.resume(directory) as writer:
-        opened = time.process_time()
-        writer.plan()
-        planned = time.process_time()
-    return opened - started, planned - opened
+
+def grade_seconds(directory: Path) -> Took:
+    """Until a run is opened and every answer graded again, in this process."""
+    took: list[Took] = []
+
+    async def grade() -> None:
+        with timed(took), RunWriter.resume(directory) as writer:
+            grader = grader_named(GRADER)
+            (count,) = await grade_run(writer, [grader], only_ungraded=False, progress=Progress())
+            assert count.correct == len(writer.records), count
+
+    anyio.run(grade)
+    return took[0]
 
 
-def command_seconds(*arguments: str) -> float:
+def command_seconds(*arguments: str) -> Took:
     """How long a command of `seekling` takes, from its start to its end."""
-    started = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "agent_client", *arguments],
-        env=agent_cost.ENVIRONMENT,
-        check=True,
-        capture_output=True,
-    )
-    return time.perf_counter() - started
+    took: list[Took] = []
+    with timed(took):
+        subprocess.run(
+            [sys.executable, "-m", "agent_client", *arguments],
+            env=ENVIRONMENT,
+            check=True,
+            capture_output=True,
+        )
+    return took[0]
 
 
 def size_of(directory: Path) -> int:
@@ -160,27 +195,9 @@ def size_of(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
-# The peer: in an environment of its own.
-
-
-def peer_python() -> str:
-    """The interpreter of the peer's environment, which is made where it is missing."""
-    folder = platformdirs.user_cache_path("seekling") / "bench" / "inspect"
-    python = folder / "bin" / "python"
-    stamp = folder / "packages"
-    if not stamp.exists() or stamp.read_text() != "\n".join(PEER_PACKAGES):
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        command = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        subprocess.run([*command, "anyio", *PEER_PACKAGES], check=True)
-        stamp.write_text("\n".join(PEER_PACKAGES))
-    return str(python)
-
-
 def in_child(command: list[str]) -> dict[str, float]:
     """The figures that a process of its own prints last."""
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=agent_cost.ENVIRONMENT, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     if done.returncode:
         sys.exit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
@@ -195,47 +212,100 @@ def main() -> None:
     parser.add_argument("--run", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
+        collect_rarely()
         told: dict[str, Any] = json.loads(options.run)
         print(json.dumps(anyio.run(lambda: run_here(**told))))
         return
-    python = peer_python() if options.peer else ""
-    print(f"A fixed piece of Python: {agent_cost.calibration():.0f} ms before", end="", flush=True)
+    print(f"A fixed piece of Python: {fixed_work_ms():.0f} ms before", end="", flush=True)
     with tempfile.TemporaryDirectory(prefix="seekling-bench-") as name:
         folder = Path(name)
-        index = str(agent_cost.build_pages(folder))
-        questions = str(write_questions(folder, options.questions))
+        index = str(build_pages(folder))
         directory = folder / "run"
-        with agent_cost.model_server("whole") as port:
-            told = {"port": port, "questions": questions, "index": index}
-            told |= {"directory": str(directory)}
-            ours = in_child([*ME, "--run", json.dumps(told)])
+        ours = run_ours(folder, directory, index, options.questions)
         theirs = None
-        if python:
-            with agent_cost.model_server("whole") as port:
-                command = [python, str(PEER), str(port), str(options.peer_questions), index]
-                theirs = in_child([*command, str(AT_ONCE), sys.executable, str(folder / "peer")])
+        if options.peer:
+            theirs = run_peer(folder / "peer", index, options.peer_questions)
         afterwards = figures_afterwards(directory)
-    print(f", {agent_cost.calibration():.0f} ms after\n")
+    print(f", {fixed_work_ms():.0f} ms after\n")
     print_tables(options.questions, options.peer_questions, ours, theirs, afterwards)
 
 
-def figures_afterwards(directory: Path) -> list[tuple[str, str]]:
-    """What the stored run takes: room, and time to be read."""
+def run_ours(folder: Path, directory: Path, index: str, count: int) -> dict[str, float]:
+    """Evaluate in a process of its own; the figures.
+
+    Args:
+        folder: where the questions are written.
+        directory: of the run; it is made.
+        index: that the tool server answers from.
+        count: of the questions.
+    """
+    questions = str(write_questions(folder, count))
+    with model_server() as model:
+        told = {"port": model.port, "questions": questions, "index": index}
+        told |= {"directory": str(directory)}
+        return in_child([*ME, "--run", json.dumps(told)])
+
+
+def run_peer(logs: Path, index: str, count: int) -> dict[str, float]:
+    """The same with inspect_ai, which writes into a folder of logs."""
+    python = str(python_of("inspect"))
+    with model_server() as model:
+        command = [python, str(PEER), str(model.port), str(count), index]
+        return in_child([*command, str(AT_ONCE), sys.executable, str(logs)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Afterwards:
+    """What a stored run takes: room in bytes, and time to be read, once per repetition."""
+
+    stored: int
+    payload: int
+    distinct: int
+    """Of the payload, with each result once."""
+    opening: Sequence[Took]
+    planning: Sequence[Took]
+    grading: Sequence[Took]
+    """In a warm process, with the opening."""
+    grade_command: Sequence[Took]
+    table_command: Sequence[Took]
+    bare_command: Sequence[Took]
+    """`seekling --version`: the least that a command takes."""
+
+
+def figures_afterwards(directory: Path, times: int = 1) -> Afterwards:
+    """Measure what the stored run takes.
+
+    Args:
+        directory: of the run, which stays as it is: a copy is graded, as that adds verdicts.
+        times: how often each step is done, after once to warm up.
+    """
     size = size_of(directory)
     payload, distinct = payload_bytes(directory)
-    plan_seconds(directory)  # to warm up
-    opening, planning = plan_seconds(directory)
-    grade = command_seconds("eval", "grade", str(directory), "--grader", GRADER, "--again")
-    table = command_seconds("eval", "table", str(directory))
-    return [
-        ("bytes stored", f"{size / 1e6:,.1f} MB"),
-        ("payload", f"{payload / 1e6:,.1f} MB ({distinct / 1e6:,.1f} MB of it distinct)"),
-        ("log bytes per payload byte", f"{size / payload:.2f} ({size / distinct:.2f} of distinct)"),
-        ("to open it for `resume`", f"{1_000 * opening:.0f} ms CPU"),
-        ("to plan what is owed", f"{1_000 * planning:.0f} ms CPU"),
-        ("`eval grade --again`, whole command", f"{grade:.2f} s"),
-        ("`eval table`, whole command", f"{table:.2f} s"),
-    ]
+    plan_seconds(directory)
+    plans = [plan_seconds(directory) for _ in range(times)]
+    with tempfile.TemporaryDirectory(prefix="seekling-bench-") as folder:
+
+        def copied(name: str) -> Path:
+            return Path(shutil.copytree(directory, Path(folder) / name))
+
+        grade_seconds(copied("to-warm-up"))
+        grading = [grade_seconds(copied(f"here-{n}")) for n in range(times)]
+        grade = ("--grader", GRADER, "--again")
+        graded = [
+            command_seconds("eval", "grade", str(copied(f"command-{n}")), *grade)
+            for n in range(times)
+        ]
+    return Afterwards(
+        stored=size,
+        payload=payload,
+        distinct=distinct,
+        opening=[opening for opening, _ in plans],
+        planning=[planning for _, planning in plans],
+        grading=grading,
+        grade_command=graded,
+        table_command=[command_seconds("eval", "table", str(directory)) for _ in range(times)],
+        bare_command=[command_seconds("--version") for _ in range(times)],
+    )
 
 
 def print_tables(
@@ -243,7 +313,7 @@ def print_tables(
     peer_asked: int,
     ours: dict[str, float],
     theirs: dict[str, float] | None,
-    afterwards: list[tuple[str, str]],
+    afterwards: Afterwards,
 ) -> None:
     """Markdown."""
     heads = ("", "questions", "turns/s", "CPU ms/turn", "tool server", "peak MB")
@@ -259,11 +329,19 @@ def print_tables(
         speed = ours["turns_per_second"] / theirs["turns_per_second"]
         cpu = theirs["cpu_ms_per_turn"] / ours["cpu_ms_per_turn"]
         print(f"| ratio | | {speed:.1f} | {cpu:.1f} | | |")
+    stored = afterwards.stored
+    of_payload, of_distinct = stored / afterwards.payload, stored / afterwards.distinct
+    payload, distinct = afterwards.payload / 1e6, afterwards.distinct / 1e6
     print(f"\n| the stored run of {asked:,} questions | |\n|---|---|")
-    for name, value in afterwards:
-        print(f"| {name} | {value} |")
+    print(f"| bytes stored | {stored / 1e6:,.1f} MB |")
+    print(f"| payload | {payload:,.1f} MB ({distinct:,.1f} MB of it distinct) |")
+    print(f"| log bytes per payload byte | {of_payload:.2f} ({of_distinct:.2f} of distinct) |")
+    print(f"| to open it for `resume` | {1_000 * afterwards.opening[0].cpu:.0f} ms CPU |")
+    print(f"| to plan what is owed | {1_000 * afterwards.planning[0].cpu:.0f} ms CPU |")
+    grade, table = afterwards.grade_command[0], afterwards.table_command[0]
+    print(f"| `eval grade --again`, whole command | {grade.wall:.2f} s |")
+    print(f"| `eval table`, whole command | {table.wall:.2f} s |")
 
 
 if __name__ == "__main__":
-    os.environ["SEEKLING_CONFIG"] = ""
     main()

@@ -1,7 +1,6 @@
 """Evaluate with servers that fail now and then, and compare with a run in which nothing fails.
 
     python tests/bench/eval_faults.py [--questions 300] [--rate 0.05] [--seed 1] [--concurrency 16]
-    python tests/bench/eval_faults.py --soak 3000
 
 The agent is the shipped one, the tool server the real `seekling-mcp` in a process of its own. The
 model, the judge, the search engine and its pages are scripted (`tests/support/faulty_servers.py`)
@@ -13,14 +12,9 @@ row, which is most of the time that it takes. What is still owed at the end is g
 
 A verdict, an answer, or a number of searches or visits that differs from those of the run without
 faults is a failure, as is an episode that is owed or ungraded; the exit status is then 1.
-
-`--soak` evaluates so many questions at 64 at once without faults, and prints memory, descriptors
-and objects as it goes. Behind the first fifth memory may grow by what the records take alone, and
-at the end no descriptor may be left open.
 """
 
 import argparse
-import gc
 import os
 import sys
 import tempfile
@@ -62,9 +56,6 @@ from tests.support.run_directories import manifest
 
 GRADERS = ("em_f1", "simpleqa")
 SOON = ToolRetryPolicy(first_seconds=0.1)
-SOAK_AT_ONCE = 64
-MAX_GROWN_KB = 12.0
-"""Of memory per episode: its record and its two verdicts are kept, some 6 KB in all."""
 MODEL_SECONDS = 1.0
 """Longest wait for a token: what is silent fails by it, and so does a machine that is too busy."""
 
@@ -271,66 +262,18 @@ async def compare(options: argparse.Namespace, folder: Path) -> int:
     return 1 if told or end.owed or end.ungraded else 0
 
 
-def _state() -> tuple[float, int, int]:
-    """Megabytes and descriptors of this process, and objects that the collector knows."""
-    gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return (
-        pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
-        len(list(Path("/proc/self/fd").iterdir())),
-        len(gc.get_objects()),
-    )
-
-
-async def soak(count: int, folder: Path) -> int:
-    """Evaluate many questions, and watch what stays behind."""
-    seen: list[tuple[int, float, int, int]] = []
-
-    def look(done: int) -> None:
-        seen.append((done, *_state()))
-        print("| {:,} | {:.1f} | {} | {:,} |".format(*seen[-1]), flush=True)
-
-    async def watch(progress: Progress) -> None:
-        while len(seen) < 10:
-            await anyio.sleep(0.1)
-            if progress.done >= count * len(seen) // 10:
-                look(progress.done)
-
-    print("| episodes | MB | descriptors | objects |\n| ---: | ---: | ---: | ---: |", flush=True)
-    command = [sys.executable, "-m", "tests.support.faulty_servers", "0", "0", "0"]
-    async with await anyio.open_process(command, stderr=None) as process:
-        assert process.stdout is not None
-        servers = FaultyServers(Faults(), *(await process.stdout.receive()).decode().split())
-        before = _state()[1]
-        end, _ = await evaluate(
-            folder / "soak", questions(count), servers, concurrency=SOAK_AT_ONCE, watch=watch
-        )
-        look(count)
-        process.terminate()
-    run = read_run(folder / "soak")
-    lost, left = count - len(run.records), seen[-1][2] - before
-    early, late = seen[2], seen[-2]
-    grown = (late[1] - early[1]) * 1_024 / (late[0] - early[0])
-    print(f"\n{end.reason}: {lost} records lost, {run.unreadable} unreadable lines")
-    print(f"{left} descriptors left open, {grown:.2f} KB grown per episode")
-    return 1 if lost or left or end.reason != "done" or grown > MAX_GROWN_KB else 0
-
-
 def main() -> None:
-    """Compare, or soak."""
+    """Compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--rate", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--soak", type=int, default=0, metavar="EPISODES")
     parser.add_argument("--work", type=Path, help="keep the runs in this new directory")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="seekling-faults-") as folder:
         work = options.work or Path(folder)
         work.mkdir(parents=True, exist_ok=True)
-        if options.soak:
-            raise SystemExit(anyio.run(soak, options.soak, work))
         raise SystemExit(anyio.run(compare, options, work))
 
 

@@ -13,13 +13,13 @@ Prints its figures as JSON.
 
 import json
 import os
-import resource
 import sys
-import time
+from pathlib import Path
 
 os.environ["INSPECT_DISPLAY"] = "none"
 
-import agent_cost
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from inspect_ai import Task, eval_async
 from inspect_ai.agent import react
 from inspect_ai.dataset import MemoryDataset, Sample
@@ -27,15 +27,12 @@ from inspect_ai.model import get_model
 from inspect_ai.scorer import includes
 from inspect_ai.tool import mcp_connection, mcp_server_stdio
 
+from tests.bench.agent_episode import ENVIRONMENT, TURNS, Meter, question_of
+
 
 def questions(count):
     """The questions of `eval_cost`."""
-    return MemoryDataset(
-        [
-            Sample(id=n, input=f"Which animal jumps in episode {n}?", target="fox")
-            for n in range(count)
-        ]
-    )
+    return MemoryDataset([Sample(id=n, input=question_of(n), target="fox") for n in range(count)])
 
 
 async def run(port, count, index, at_once, server_python, log_dir):
@@ -50,7 +47,7 @@ async def run(port, count, index, at_once, server_python, log_dir):
         name="seekling",
         command=server_python,
         args=["-m", "mcp_server", "serve", "--providers", "local", "--index", index],
-        env=dict(agent_cost.ENVIRONMENT),
+        env=dict(ENVIRONMENT),
     )
 
     async def measured(number, agent):
@@ -68,21 +65,14 @@ async def run(port, count, index, at_once, server_python, log_dir):
     async with mcp_connection([server]):
         agent = react(prompt=None, tools=await server.tools(), submit=False)
         await measured(3, agent)
-        served, cpu, wall = agent_cost.children_cpu(), time.process_time(), time.time()
+        meter = Meter()
         log = await measured(count, agent)
-        cpu, wall = time.process_time() - cpu, time.time() - wall
-        served = agent_cost.children_cpu() - served
+        figures = meter.figures(count, at_once)
     scored = log.results.scores[0].metrics["accuracy"].value
     assert scored == 1.0, scored
-    turns = count * agent_cost.TURNS
+    turns = count * TURNS
     asked = sum(usage.output_tokens for usage in log.stats.model_usage.values()) / 100
     assert asked == turns, asked
-    figures = {
-        "turns_per_second": turns / wall,
-        "cpu_ms_per_turn": 1_000 * cpu / turns,
-        "server_ms_per_turn": 1_000 * served / turns,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024,
-    }
     print(json.dumps(figures))
 
 

@@ -5,53 +5,35 @@
 All are started in turn in each round, over stdio: time and processor time until the first list
 of tools is answered, resident memory in MiB then, two seconds later and after a page, and
 processor time per call; of the servers with a tool that does nothing also over HTTP, in both eras
-of the protocol. `ours + noop` has the middleware that `serve` has. `mcp-server-fetch` is installed
-from PyPI into an environment of its own in the folder for temporary files, once. Linux only:
-processor time and memory are read from /proc, and those of child processes count. Prints medians,
-quartiles and the ratio to the bare server.
+of the protocol. `ours + noop` has the middleware that `serve` has. Linux only: processor time and
+memory are read from /proc, and those of child processes count. Prints medians, quartiles and the
+ratio to the bare server. More servers and pages: `python -m tests.bench.visiting`.
 """
 
 import argparse
 import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import httpx
 
+from tests.bench.visit_peers import FETCH, OURS, bare_command, fetch_peer, ours
+from tests.bench.visit_site import running_site
 from tests.support.http_server import ACCEPT, LEGACY, MODERN, initialize, modern_headers, request
 from tests.support.stdio_server import StdioServer
 
-PEER = "mcp-server-fetch"
+PEER = FETCH
 IDLE_SECONDS = 2.0
 START_SECONDS = 60.0
 """Longest wait for a server over HTTP."""
 MIB_PER_MB = 1e6 / 2**20
 
-BARE = """
-import sys
-from mcp.server import MCPServer
-
-server = MCPServer("bare", log_level="WARNING")
-
-@server.tool()
-async def noop() -> str:
-    return "ok"
-
-if len(sys.argv) > 1:
-    server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
-else:
-    server.run()
-"""
 OURS_WITH_NOOP = """
 import sys
 from functools import partial
@@ -228,61 +210,31 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 20 else f"{value:.2f}"
 
 
-def install_peer() -> str:
-    """The peer's program, in an environment of its own."""
-    folder = Path(tempfile.gettempdir()) / "seekling-bench-mcp-server-fetch"
-    program = folder / "bin" / PEER
-    if not program.exists():
-        print(f"installing {PEER} into {folder}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", PEER]
-        subprocess.run(pip, check=True)
-    return str(program)
+def contestants(url: str, *, with_peer: bool) -> dict[str, Contestant]:
+    """The bare server comes first: the others are compared with it.
 
-
-def serve_page() -> str:
-    """The URL of an article of 67 kB on this machine."""
-    words = "The river Serrin flows through Ostrelund, and the lighthouse stands where it ends. "
-    sections = "".join(f"<h2>Part {n}</h2><p>{words * 8}</p>" for n in range(100))
-    body = f"<title>A page</title><article><h1>A page</h1>{sections}</article>".encode()
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-            pass
-
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{web.server_port}/page"
-
-
-def contestants(*, with_peer: bool) -> dict[str, Contestant]:
-    """The bare server comes first: the others are compared with it."""
-    url = serve_page()
-    ours = str(Path(sys.executable).with_name("seekling-mcp"))
-    allowed = ["--allow-private", "127.0.0.1", "--allow-ports", "any"]
+    Args:
+        url: of the page to read.
+        with_peer: whether the server of others takes part.
+    """
+    visitor = ours()
     found = {
-        "bare SDK": Contestant([sys.executable, "-c", BARE], noop=("noop", {}), serves_http=True),
-        "seekling-mcp": Contestant(
-            [ours, "serve", *allowed],
-            noop=("web_visit", {"url": "http://10.0.0.1/"}),  # refused before any look-up
-            page=("web_visit", {"url": url, "max_chars": 20_000}),
+        "bare SDK": Contestant(bare_command(), noop=("noop", {}), serves_http=True),
+        OURS: Contestant(
+            visitor.command,
+            noop=(visitor.tool, {"url": "http://10.0.0.1/"}),  # refused before any look-up
+            page=(visitor.tool, visitor.arguments(url)),
         ),
         "ours + noop": Contestant(
             [sys.executable, "-c", OURS_WITH_NOOP], noop=("noop", {}), serves_http=True
         ),
     }
     if with_peer:
+        peer = fetch_peer(with_node=True)
         found[PEER] = Contestant(
-            [install_peer(), "--allow-private-ips", "--ignore-robots-txt"],
-            noop=("fetch", {"url": "http://10.0.0.1:1/", "max_length": "none"}),  # wrong arguments
-            page=("fetch", {"url": url, "max_length": 20_000}),
+            peer.command,
+            noop=(peer.tool, {"url": "http://10.0.0.1:1/", "max_length": "none"}),  # wrong
+            page=(peer.tool, peer.arguments(url)),
         )
     return found
 
@@ -294,12 +246,13 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=200, help="no-op calls per round")
     parser.add_argument("--no-peer", action="store_true", help=f"leave {PEER} out")
     options = parser.parse_args()
-    servers = contestants(with_peer=not options.no_peer)
-    measured = {name: Measured() for name in servers}
-    for number in range(options.rounds):
-        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-        for name, contestant in servers.items():
-            measure(contestant, measured[name], calls=options.calls)
+    with running_site() as site:
+        servers = contestants(site.made(67, 1), with_peer=not options.no_peer)
+        measured = {name: Measured() for name in servers}
+        for number in range(options.rounds):
+            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+            for name, contestant in servers.items():
+                measure(contestant, measured[name], calls=options.calls)
     print_table(measured)
 
 

@@ -38,6 +38,7 @@ ORDER = (
     "load-connections",
     "load-episodes",
     "injection",
+    "fuzz",
 )
 """Names of the sections as they follow on the page."""
 

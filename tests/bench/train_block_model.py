@@ -1,10 +1,13 @@
 """Train the weights by which `mcp_server.extract.html.content_model` knows content.
 
-    python tests/bench/train_block_model.py ../shared/data/extraction [--write]
+    .venv-bench/block-model/bin/python -m tests.bench.train_block_model ../shared/data/extraction
+        [--write] [--folds FOLDER]
 
 Prints the quality on pages of sites that were not trained on (five folds of sites), then, with
 `--write`, trains on all pages and writes the weights. Needs numpy, scipy and scikit-learn, which
-the project itself does not: run it in an environment of its own that has the project's packages.
+the project itself does not: `python -m tests.bench.environments block-model` makes an environment
+that has them. With `--folds` nothing is printed: the weights of each fold go into a folder, beside
+`folds.json`, which says for each page the weights that were trained on other sites than its own.
 
 A page's text is aligned with the true text by runs of four words: a word is content where one of
 the runs that it is in occurs in the truth.
@@ -19,7 +22,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np  # pyright: ignore[reportMissingImports]
-from extraction_quality import PAGE_TYPES, TruePage, load_pages, word_scores
 from scipy import sparse  # pyright: ignore[reportMissingImports]
 from selectolax.lexbor import LexborHTMLParser
 from sklearn.linear_model import (  # pyright: ignore[reportMissingImports]
@@ -31,6 +33,13 @@ from mcp_server.extract.html.main_content import choose, read_templates
 from mcp_server.extract.html.name_meanings import signs_of
 from mcp_server.extract.html.page_templates import Template
 from mcp_server.extract.html.template_features import NUMBERS, describe, short_words
+from tests.bench.extraction_pages import (
+    PAGE_TYPES,
+    TruePage,
+    load_pages,
+    word_scores,
+    words_of,
+)
 
 RUN = 4
 """Words that must follow each other in page and truth."""
@@ -99,7 +108,7 @@ def example_of(page: TruePage) -> Example:
     described = describe(templates)
     order = {node.mem_id: place for place, node in enumerate(body.traverse(include_text=True))}
     nodes = sorted(
-        (order[node.mem_id], index, page.words_of(node.text_content or ""))
+        (order[node.mem_id], index, words_of(node.text_content or ""))
         for index, template in enumerate(described)
         for node in template.text_nodes
     )
@@ -199,10 +208,25 @@ def scores_of(example: Example, weights: Weights) -> tuple[float, float, float]:
     return word_scores(kept, Counter(example.page.truth_words))
 
 
-def cross_validate(examples: list[Example]) -> None:
+def folds_of(examples: list[Example]) -> dict[str, int]:
+    """The fold of each site."""
     sites = sorted({example.site for example in examples})
     np.random.default_rng(0).shuffle(sites)
-    fold = {site: place % FOLDS for place, site in enumerate(sites)}
+    return {site: place % FOLDS for place, site in enumerate(sites)}
+
+
+def write_folds(examples: list[Example], folder: Path) -> None:
+    """Train once for each fold, on the others, and write weights and who is judged by which."""
+    fold = folds_of(examples)
+    for held_out in range(FOLDS):
+        weights = train([example for example in examples if fold[example.site] != held_out])
+        (folder / f"{held_out}.json").write_text(json.dumps(weights), encoding="utf-8")
+    judged_by = {example.page.id: f"{fold[example.site]}.json" for example in examples}
+    (folder / "folds.json").write_text(json.dumps(judged_by), encoding="utf-8")
+
+
+def cross_validate(examples: list[Example]) -> None:
+    fold = folds_of(examples)
     by_type: dict[str, list[tuple[float, float, float]]] = {name: [] for name in PAGE_TYPES}
     for held_out in range(FOLDS):
         weights = train([example for example in examples if fold[example.site] != held_out])
@@ -219,8 +243,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the weights of the content model.")
     parser.add_argument("data", type=Path)
     parser.add_argument("--write", action="store_true", help="write the weights into the package")
+    parser.add_argument("--folds", type=Path, help="write the weights of the folds here, only")
     options = parser.parse_args()
     examples = [example_of(page) for page in load_pages(options.data)]
+    if options.folds:
+        write_folds(examples, options.folds)
+        return
     cross_validate(examples)
     if options.write:
         weights = train(examples)

@@ -91,6 +91,8 @@ class ScriptedModel:
     """How many were accepted."""
     hang_ups: int = 0
     """How many the client closed, or tore down, before the reply was over."""
+    running: int = 0
+    """How many replies are being written now."""
 
     @property
     def base_url(self) -> str:
@@ -171,7 +173,11 @@ async def _serve_one(server: ScriptedModel, stream: ByteStream) -> bool:
         await _send_whole(stream, 200, "")
     elif (method, path) == ("POST", "/v1/chat/completions"):
         request: Json = json.loads(body)
-        return await _send_reply(server, stream, server.next_reply(request), request)
+        server.running += 1
+        try:
+            return await _send_reply(server, stream, server.next_reply(request), request)
+        finally:
+            server.running -= 1
     else:
         await _send_whole(stream, 404, {"detail": "Not Found"})
     return False
