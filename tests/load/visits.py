@@ -4,9 +4,10 @@
 
 The site (`tests/load/site.py`), the server and the callers are processes of their own on loopback.
 Each caller visits a page, waits for the reply and visits the next, at an address that nobody has
-visited before. Beside them another caller lists the tools, and searches the embedded encyclopedia,
-twice a second. A reply is lost if there is none, or if it is of another page. Memory and
-descriptors are compared between the second fifth of the time and the last.
+visited before; who is told that the server is busy waits a second. The server's bounds are those of
+its defaults: 16 pages at once, 64 that wait. Beside them another caller lists the tools, and
+searches the embedded encyclopedia, twice a second. A reply is lost if there is none, or if it is of
+another page. Memory and descriptors are compared between the second fifth of the time and the last.
 """
 
 import argparse
@@ -29,6 +30,8 @@ from tests.load.site import HOSTS
 SEED = 1
 SAMPLE_SECONDS = 5.0
 PROBE_SECONDS = 0.5
+BUSY_SECONDS = 1.0
+"""What a caller waits who was told to try again in a moment."""
 DRAIN_SECONDS = 70.0
 """After the time is over no caller begins a visit; those that are under way may end."""
 MOST_PROBE_SECONDS = 1.0
@@ -59,7 +62,7 @@ PAGES = ("real", "large", "surrogate")
 """Kinds whose text is a reply; the others fail, in words."""
 FLAGS = (
     *("--allow-private", "127.0.0.0/8", "--allow-ports", "any"),
-    *("--providers", "local", "--max-visits", "200", "--visits-per-host", "16"),
+    *("--providers", "local"),
 )
 
 
@@ -122,9 +125,12 @@ async def visit_on(
             tally.lost.append(f"{kind}: {error!r}"[:300])
             continue
         tally.seconds[kind].append(time.monotonic() - began)
-        tally.outcomes[kind][_outcome(kind, failed, text)] += 1
+        outcome = _outcome(kind, failed, text)
+        tally.outcomes[kind][outcome] += 1
         if not failed and f"/{kind}/{number}" not in text:
             tally.lost.append(f"{kind}: the reply is of another page: {text[:200]!r}")
+        if outcome == "busy":
+            await anyio.sleep(BUSY_SECONDS)
 
 
 def _outcome(kind: str, failed: bool, text: str) -> str:
@@ -240,6 +246,8 @@ def section_of(tally: Tally, samples: Sequence[Sample], minutes: float, at_once:
             f"server over HTTP ({tally.replies / whole:.0f} a second, "
             f"{1000 * samples[-1].cpu_seconds / max(tally.replies, 1):.0f} ms of the server's CPU "
             "each, hostile ones included): real pages, and one in three that fails or attacks. "
+            "The server has its default bounds: 16 pages at once and 64 visits that wait; whoever "
+            "comes then is told that it is busy. "
             "Server, site and callers share the cores."
         ),
         tables=(
