@@ -42,6 +42,9 @@ ORDER = (
 )
 """Names of the sections as they follow on the page."""
 
+MOST_OPEN_ROWS = 30
+"""A longer table is folded."""
+
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of text cells; the first column names the row."""
@@ -206,7 +209,10 @@ def _section_text(stored: Stored) -> str:
     parts = [f"## {section.title}\n", f"    {section.command}\n", f"{section.about}\n"]
     for table in section.tables:
         parts.append(f"### {table.title}\n")
-        parts.append(_table_text(table.columns, table.rows) + "\n")
+        rows = _table_text(table.columns, table.rows) + "\n"
+        if len(table.rows) > MOST_OPEN_ROWS:
+            rows = f"<details><summary>{len(table.rows)} rows</summary>\n\n{rows}\n</details>\n"
+        parts.append(rows)
         if table.note:
             parts.append(f"{table.note}\n")
     parts += [f"![{chart.title}](plots/{chart.name}.svg)\n" for chart in section.charts]

@@ -33,17 +33,10 @@ from agent_client.evaluation.runner.progress import Progress
 from agent_client.events import AnswerDelta, Emit, ReasoningDelta
 from agent_client.model.discovery import ModelServer
 from agent_client.profiles import load_profile
-from agent_client.report.document import (
-    Method,
-    Question,
-    Report,
-    ReportSource,
-    Section,
-    Statement,
-)
 from agent_client.report.json_form import to_json
 from agent_client.sessions.lenient_json import encoded
 from agent_client.tool_meta import ERROR_META, SEARCH_META
+from tests.support.dictated_report import dictated_report
 from tests.support.graded_runs import graded_run
 
 HOSTILE = (
@@ -257,31 +250,10 @@ def test_a_command_line(arguments: tuple[str, ...]) -> None:
 
 
 def test_a_report(tmp_path: Path) -> None:
-    statement = Statement(text=HOSTILE, citations=(), verdict="not_found")
-    report = Report(
-        topic=HOSTILE,
-        abstract=(statement,),
-        sections=(Section(heading=HOSTILE, statements=(statement,), is_quoted=True),),
-        sources=(ReportSource(number=1, url=HOSTILE_URL, title=HOSTILE),),
-        method=Method(
-            model=HOSTILE,
-            profile=HOSTILE,
-            profile_digest="0" * 64,
-            made_at="2026-11-23 08:30",
-            perspectives=(HOSTILE,),
-            questions=(Question(text=HOSTILE, perspective=HOSTILE, stop_reason="answered"),),
-            searches=1,
-            visits=1,
-            pages=1,
-            model_calls=1,
-            prompt_tokens=1,
-            completion_tokens=1,
-            prefix_stability=None,
-            dropped=0,
-        ),
-    )
     path = tmp_path / "report.json"
-    path.write_text(to_json(report), encoding="utf-8", errors="replace")
+    path.write_text(
+        to_json(dictated_report(HOSTILE, HOSTILE_URL)), encoding="utf-8", errors="replace"
+    )
     assert_harmless(told("report", "--from", str(path)))
 
 

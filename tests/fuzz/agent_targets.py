@@ -25,15 +25,6 @@ from agent_client.model.http_framing import body_of, split_head
 from agent_client.model.reply_parser import ParsedReply, Piece, ReplyParser, ServedCall
 from agent_client.model.sse import SseDecoder
 from agent_client.model.transport import BadHttp
-from agent_client.report.document import (
-    Citation,
-    Method,
-    Question,
-    Report,
-    ReportSource,
-    Section,
-    Statement,
-)
 from agent_client.report.html_form import to_html
 from agent_client.report.markdown_form import to_markdown
 from agent_client.sessions.journal import LineFile, read_lines
@@ -41,6 +32,7 @@ from agent_client.sessions.lenient_json import encoded
 from agent_client.timeline.markup import nodes_of
 from tests.fuzz.drawing import Drawing, pieces_of, text_of
 from tests.fuzz.target import Target
+from tests.support.dictated_report import dictated_report
 
 TOOLS = tuple(
     ToolSpec(
@@ -198,7 +190,7 @@ def check_escapers(data: bytes) -> None:
     """No word of a model or a page becomes an element, an attribute, a link or an escape."""
     drawn = Drawing(data)
     url, words = text_of(drawn.line()), text_of(drawn.rest())
-    report = _report(words, url)
+    report = dictated_report(words, url)
     _check_page(to_html(report))
     _check_markdown(to_markdown(report))
     nodes = nodes_of(words)
@@ -242,36 +234,6 @@ def _elements(nodes: list[Any]) -> list[dict[str, Any]]:
             element = cast("dict[str, Any]", node)
             found += [element, *_elements(element.get("c", []))]
     return found
-
-
-def _report(words: str, url: str) -> Report:
-    citation = Citation(source=1, verdict="partly", passage=words, missing=(words,))
-    statements = (
-        Statement(text=words, citations=(citation,), verdict="partly"),
-        Statement(text=words, citations=(), verdict="not_found"),
-    )
-    return Report(
-        topic=words,
-        abstract=statements,
-        sections=(Section(heading=words, statements=statements, is_quoted=True),),
-        sources=(ReportSource(number=1, url=url, title=words),),
-        method=Method(
-            model=words,
-            profile="p",
-            profile_digest="0",
-            made_at="2026-11-23 08:30",
-            perspectives=(words,),
-            questions=(Question(text=words, perspective=words, stop_reason="answered"),),
-            searches=1,
-            visits=1,
-            pages=1,
-            model_calls=1,
-            prompt_tokens=1,
-            completion_tokens=1,
-            prefix_stability=None,
-            dropped=0,
-        ),
-    )
 
 
 _CALL = b'{"name": "web_search", "arguments": {"query": "moons"}}'

@@ -22,12 +22,12 @@ import anyio.to_thread
 
 from agent_client.errors import ConfigError
 from agent_client.inert_markdown import live_parts
-from agent_client.report.document import Method, Question, Report, ReportSource, Section, Statement
 from agent_client.report.html_form import to_html
 from agent_client.report.markdown_form import to_markdown
 from agent_client.report.pdf_form import find_browser
 from tests.bench.results import Aim, Table
 from tests.injection.site import environment_of
+from tests.support.dictated_report import dictated_report
 from tests.support.fake_web import reply, serve
 from tests.support.scripted_model import Reply, scripted_model
 
@@ -144,7 +144,7 @@ def _harm(told: str) -> str:
 
 def _pages(text: str, home: str, folder: str) -> list[Shown]:
     """The viewer's page and a report in a browser; the report's Markdown as text."""
-    report = _report(text, home)
+    report = dictated_report(text, f"{home}/page")
     Path(folder, "report.html").write_text(to_html(report), encoding="utf-8")
     markdown = to_markdown(report)
     live = ", ".join(sorted(live_parts(OUR_ANCHOR.sub("", markdown))))
@@ -182,32 +182,6 @@ def _in_browser(program: Path, file: Path) -> str:
     harm += [f"dialog {text}" for text in dialogs]
     harm += [f"links to {kind}" for kind in set(links) - {"http:", "https:", "file:"}]
     return ", ".join([*harm, *([f"{made} elements of its own"] if made else [])])
-
-
-def _report(text: str, home: str) -> Report:
-    statement = Statement(text=text, citations=(), verdict="not_found")
-    return Report(
-        topic=text,
-        abstract=(statement,),
-        sections=(Section(heading=text, statements=(statement,), is_quoted=True),),
-        sources=(ReportSource(number=1, url=f"{home}/page", title=text),),
-        method=Method(
-            model=text,
-            profile=text,
-            profile_digest="0" * 64,
-            made_at="2026-11-23 08:30",
-            perspectives=(text,),
-            questions=(Question(text=text, perspective=text, stop_reason="answered"),),
-            searches=1,
-            visits=1,
-            pages=1,
-            model_calls=1,
-            prompt_tokens=1,
-            completion_tokens=1,
-            prefix_stability=None,
-            dropped=0,
-        ),
-    )
 
 
 def table_of(shown: Sequence[Shown]) -> Table:
