@@ -187,7 +187,12 @@ def broken_pipe(stage: Stage, seen: Seen) -> None:
     with model_on(lambda _: stream) as model:
         program = stage.ask(model, "--format", "jsonl", stdout=writing)
         os.close(writing)
-        os.read(reading, 100)
+        told = b""
+        while b"word" not in told:  # before that there may be nothing to stop
+            piece = os.read(reading, 1_000)
+            if not piece:
+                break
+            told += piece
         os.close(reading)
         code = program.end()
         seen.expect(bool(model.aborts), "nobody told the model's server to stop")
