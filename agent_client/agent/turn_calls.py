@@ -129,8 +129,7 @@ class TurnCalls:
         if refusal := self._used_up(call, tool.kind) or self._made_up(call):
             return refusal
         if self.rules.unknown_urls == "strict":
-            spelt = with_urls(sent.arguments, self.seen.as_shown)
-            sent = replace(sent, arguments=spelt)
+            sent = tool.sent(replace(call, arguments=with_urls(call.arguments, self.seen.as_shown)))
         turn.running[position] = _Sent(tool, sent, key)
         self.tally.add_call(tool.kind)
         return None

@@ -38,7 +38,7 @@ _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What the system says when stdout leads to a disk that takes no more."""
 _YOUNG_OBJECTS = 50_000
 """New objects between two searches for cycles. Python's own 700 are a search or more for each turn
-of a model; what a run leaves behind has no cycles, and is freed without any search."""
+of a model."""
 
 
 class _Version(argparse.Action):
@@ -194,7 +194,7 @@ def escaped(exc: UnicodeError) -> tuple[str, int]:
 
 
 def collect_rarely() -> None:
-    """Have this process look for cycles of objects rarely: that is a tenth of a run's CPU time."""
+    """Have this process look for cycles of objects rarely; it takes CPU time in each turn."""
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 

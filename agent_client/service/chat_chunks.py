@@ -112,15 +112,13 @@ def whole_reply(completion_id: str, model: str, outcome: Outcome) -> Json:
 
 def answer_text(outcome: Outcome) -> str:
     """The answer as Markdown, with the cited sources under it."""
-    text = inert_markdown(terminal_text(outcome.answer)) or "No answer was found."
+    text = terminal_text(outcome.answer) or "No answer was found."
     cited = [source for source in outcome.sources if source.is_cited]
     if not cited:
-        return text
-    lines = [
-        f"[{s.number}] <{s.url}> {inert_markdown(terminal_line(s.title, _LINE_CHARS))}"
-        for s in cited
-    ]
-    return "\n\n".join([text, "Sources", "\n".join(f"- {line}" for line in lines)])
+        return inert_markdown(text)
+    lines = [f"[{s.number}] <{s.url}> {terminal_line(s.title, _LINE_CHARS)}" for s in cited]
+    listed = "\n".join(f"- {line}" for line in lines)
+    return inert_markdown("\n\n".join([text, "Sources", listed]))
 
 
 def reasoning_text(outcome: Outcome) -> str:

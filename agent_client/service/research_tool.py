@@ -164,7 +164,7 @@ async def _wait_for(job: Job, seconds: float, context: Context[Any, Any]) -> Cal
 
 def answer_text(outcome: Outcome) -> str:
     """The answer with its sources, as text for a model."""
-    lines = [inert_markdown(outcome.answer) or "No answer was found."]
+    lines = [outcome.answer or "No answer was found."]
     if outcome.short_answer and outcome.short_answer not in outcome.answer:
         lines.append(f"Short answer: {outcome.short_answer}")
     if outcome.stop_reason != "answered":
@@ -172,11 +172,11 @@ def answer_text(outcome: Outcome) -> str:
     if outcome.sources:
         lines.append("\nSources")
         lines += [
-            f"[{source.number}] {inert_markdown(source.title) or '(no title)'} {source.url}"
+            f"[{source.number}] {source.title or '(no title)'} {source.url}"
             + ("" if source.is_cited else " (read, not cited)")
             for source in outcome.sources
         ]
-    return "\n".join(lines)
+    return inert_markdown("\n".join(lines))
 
 
 def _text(text: str) -> CallToolResult:

