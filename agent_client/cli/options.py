@@ -26,7 +26,7 @@ SETTINGS = (
     ("--profile", "profile", "NAME|FILE", "default, ii-search, plain, or a TOML file"),
     ("--style", "style", "STYLE", "auto, short (boxed answer) or cited"),
     ("--urls", "unknown_urls", "POLICY", "addresses the model makes up: strict, warn or off"),
-    ("--max-turns", "limits.turns", "N", "most model calls"),
+    ("--max-turns", "limits.turns", "N", "most model calls, the last for the answer"),
     ("--max-tool-calls", "limits.tool_calls", "N", "most tool calls"),
     ("--timeout", "limits.seconds", "S", "seconds until the answer is asked for"),
     ("--log-level", "log_level", "LEVEL", "debug, info, warning or error (warning)"),

@@ -42,7 +42,7 @@ class LimitsSection(Section):
     """How much one question may cost. At a limit the model is asked for its answer at once."""
 
     turns: Annotated[int, Field(ge=1)] | None = None
-    """Most model calls."""
+    """Most model calls; where no answer came by then, it is asked for up to twice more."""
     tool_calls: Annotated[int, Field(ge=0)] | None = None
     """Most tool calls."""
     searches: Annotated[int, Field(ge=0)] | None = None

@@ -319,3 +319,17 @@ async def test_a_failed_look_up_gives_its_place_back() -> None:
 async def test_the_system_knows_its_own_name() -> None:
     with anyio.fail_after(5):
         assert "127.0.0.1" in await ThreadedResolver()("localhost", 80)
+
+
+async def test_a_connection_is_known_to_have_ended_when_the_site_closed_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as site:
+        port = site.getsockname()[1]
+        backend = PinnedBackend(Policy(allow_private=("127.0.0.0/8",)))
+        stream = await backend.connect_tcp("127.0.0.1", port)
+        theirs, _ = site.accept()
+        assert not stream.get_extra_info("is_readable")
+        theirs.close()
+        while not stream.get_extra_info("is_readable"):
+            await anyio.lowlevel.checkpoint()
+    await stream.aclose()
+    assert stream.get_extra_info("is_readable")

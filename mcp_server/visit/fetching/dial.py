@@ -5,6 +5,7 @@ and the judged address is dialled. A check before the request could be undone by
 which answers differently the second time.
 """
 
+import select
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
@@ -225,6 +226,7 @@ class DialledStream(httpcore.AsyncNetworkStream):
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         """Own an open stream."""
         self._inner = inner
+        self._socket: socket.socket | None = inner.get_extra_info("socket")
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """Read what has come, at most `max_bytes`."""
@@ -254,4 +256,16 @@ class DialledStream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         """What the network knows about the connection; see httpcore."""
+        if info == "is_readable" and self._socket is not None and hasattr(select, "poll"):
+            # httpcore asks this of each idle connection at each request, twice.
+            return _is_readable(self._socket)
         return self._inner.get_extra_info(info)
+
+
+def _is_readable(connection: socket.socket) -> bool:
+    """Whether something came, which on an idle connection is its end."""
+    if connection.fileno() < 0:
+        return True
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(0))
