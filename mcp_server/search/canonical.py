@@ -84,7 +84,9 @@ def _authority(parsed: WebUrl) -> str:
     if parsed.is_address:
         host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
     else:
-        host = _without_device(parsed.host.rstrip("."))
+        # Only the dot of the root: behind an empty label, the rest may be a number, so an address.
+        is_rooted = parsed.host.endswith(".") and not parsed.host.endswith("..")
+        host = _without_device(parsed.host.removesuffix(".") if is_rooted else parsed.host)
     return host if parsed.port is None else f"{host}:{parsed.port}"
 
 

@@ -15,6 +15,8 @@ EXAMPLES = 40
 FOUND: dict[str, tuple[bytes, ...]] = {
     "escapers": (b"https://example.com/\x8c\nwords",),  # half of a surrogate pair in a URL
     "media-types": (b"application/xml\xc1\n<?xml?><a/>",),  # no letter of a media type
+    "cleaning": (b"http:1...........",),  # a host that is a number without its dots
+    "robots": (b"\x01User-agent: *\nDisallow: /p\nAllow: /p/q$\n\nUser-agent: Seekl\n",),
     "urls": (b"\x01a?b=]#c",),  # a bracket at the end of a redirect is no junk
     "decoders": (
         # A frame that says it holds a byte and holds none, behind one that is skipped.

@@ -24,7 +24,7 @@ from mcp_server.visit.fetching.decoder import BodyDecoder, DamagedBody, TooLarge
 from mcp_server.visit.fetching.refusals import bot_wall, refusal, retry_after_seconds
 from mcp_server.visit.guard import MAX_URL_CHARS, Policy, check_location, check_url
 from mcp_server.visit.media_type import is_text, sniff
-from mcp_server.visit.robots import Robots
+from mcp_server.visit.robots import PRODUCT_TOKEN, Robots
 from mcp_server.visit.types import Resource
 from mcp_server.visit.urls import split_urls
 from tests.fuzz.drawing import Drawing, pieces_of, text_of
@@ -110,7 +110,8 @@ def check_media_types(data: bytes) -> None:
 def check_robots(data: bytes) -> None:
     """No file of rules raises; with plain agents the verdict is the parser's on the whole file.
 
-    An agent line of another form is read more generously here than by the parser alone.
+    An agent line of another form is read more generously here than by the parser alone. One that
+    is a part of our name is for us to the parser, and for another agent by RFC 9309 and here.
     """
     drawn = Drawing(data)
     url = "https://example.com" + drawn.one_of(("/", "/p", "/p/q", "/p?a=b", "/%7Ea", "/q.html"))
@@ -131,10 +132,14 @@ def check_robots(data: bytes) -> None:
         is_allowed = True
         assert 0 <= delay <= 60
     text = body.decode("utf-8-sig", "replace")
-    if all(_PLAIN_AGENT.match(line) for line in text.splitlines() if "agent" in line.lower()):
+    agents = [line for line in text.splitlines() if "agent" in line.lower()]
+    plain = [name[1].lower() for line in agents if (name := _PLAIN_AGENT.match(line))]
+    parts_of_us = [name for name in plain if name in _OUR_NAME and name != _OUR_NAME]
+    if len(plain) == len(agents) and not parts_of_us:
         assert Protego.parse(text).can_fetch(url, "Seekling") == is_allowed
 
 
+_OUR_NAME = PRODUCT_TOKEN.lower()
 _PLAIN_AGENT = re.compile(r"(?i)user-agent: ?(\*|[a-z_-]+)$")
 _DECODED_BYTES = 4_096
 
