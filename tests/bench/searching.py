@@ -277,7 +277,10 @@ def measure(*, is_quick: bool) -> Section:
             if make_large(place / "large.jsonl"):
                 corpora["Wikipedia with documentation"] = place / "large.jsonl"
             else:
-                remarks.append("The larger corpus is left out: few documentation packages here.")
+                remarks.append(
+                    "The larger corpus is left out: few documentation packages are installed here; "
+                    "`debian_corpus.py` names those that make it large."
+                )
         for number, (title, corpus) in enumerate(corpora.items()):
             (place / str(number)).mkdir()
             rounds = 1 if is_quick else ROUNDS

@@ -9,7 +9,9 @@ from tests.torture.shown_by_tests import shown_by
 from tests.torture.site import Visitor, article, reply
 
 _ANY = (PAGE, ERROR)
-_COLLECTED = Path(__file__).parents[2].with_name("shared") / "data" / "nasty"
+_NASTY = Path(__file__).resolve().parents[3] / "shared" / "data" / "nasty"
+COLLECTED = {"C1.files": _NASTY / "charset/tests", "R9.files": _NASTY / "pdf"}
+"""Collections of others, by the name of the case that stands for one that is not at hand."""
 _JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたか頓と見当がつかぬ。"
 _RUSSIAN = "Широкая электрификация южных губерний даст мощный толчок подъёму."
 _CHINESE = "天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏"
@@ -36,11 +38,11 @@ def visits() -> Iterator[Visit]:
 
 def _collected() -> Iterator[Visit]:
     """Files that other programs choked on, where they are at hand; nothing says their charset."""
-    for folder, kind in (("charset/tests", "text/html"), ("pdf", "application/pdf")):
-        for file in sorted((_COLLECTED / folder).rglob("*")):
+    for row, kind in (("C1", "text/html"), ("R9", "application/pdf")):
+        folder = COLLECTED[f"{row}.files"]
+        for file in sorted(folder.rglob("*")):
             if file.is_file():
-                name = "-".join(file.relative_to(_COLLECTED / folder).parts)
-                row = "R9" if kind == "application/pdf" else "C1"
+                name = "-".join(file.relative_to(folder).parts)
                 script = reply(file.read_bytes(), kind=kind)
                 yield Visit(name=f"{row}.file-{name}", script=script, expected=_ANY)
 

@@ -20,6 +20,8 @@ from tests.torture.shown_by_tests import shown_by
 from tests.torture.site import Script, Visitor, article, redirect, reply
 
 SHARED_URLS = Path(__file__).resolve().parents[3] / "shared" / "data" / "nasty" / "ssrf_urls.tsv"
+COLLECTED = {"S3.shared": SHARED_URLS}
+"""Collections of others, by the name of the case that stands for one that is not at hand."""
 _REFUSED_LABELS = {"block-ip", "block-localhost", "block-scheme"}
 
 ADDRESSES = (

@@ -77,6 +77,7 @@ def run(folder: Path, chosen: Chosen) -> bool:
     for case in chosen.among(case for part in alone for case in part()):
         results.append(_twice_if_late(lambda case=case: case.play(stage)))
         tell(results[-1])
+    results += left_out() if chosen.is_all else []
     took_seconds = time.monotonic() - started
     others: list[Result] = []
     if chosen.with_peer:
@@ -84,6 +85,17 @@ def run(folder: Path, chosen: Chosen) -> bool:
         others = play_in_turn(peer.stage_of(stage), chosen.among(peer.cases()))
     save(section_of(results, others, took_seconds), keep=chosen.is_all)
     return all(result.is_good for result in results)
+
+
+def left_out() -> list[Result]:
+    """A line for each collection of cases that is not at hand: it should not just be missing."""
+    results: list[Result] = []
+    for name, collection in (*reaching.COLLECTED.items(), *content.COLLECTED.items()):
+        if not collection.exists():
+            told = f"{SKIPPED}: the shared data is not beside the checkout"
+            results.append(Result(name=name, expected="", outcome=told))
+            tell(results[-1])
+    return results
 
 
 def play_in_turn(stage: Stage, cases: Sequence[Visit]) -> list[Result]:
