@@ -21,9 +21,10 @@ from mcp_server.corpus.ranking.rank import Similarity, rank
 from mcp_server.corpus.ranking.snippets import snippet
 from mcp_server.corpus.storage.manifest import MANIFEST, META, Manifest, read_manifest
 from mcp_server.corpus.storage.records import Record
-from mcp_server.corpus.storage.snapshot import Snapshot, is_excluded
+from mcp_server.corpus.storage.snapshot import Snapshot
 from mcp_server.corpus.types import Passage
 from mcp_server.errors import CorpusError
+from mcp_server.search.domains import DomainFilter
 from mcp_server.search.types import SearchHit, SearchQuery
 from mcp_server.visit.types import Page
 
@@ -182,9 +183,10 @@ def one_per_document(
     """
     first = (query.page - 1) * query.limit
     wanted = first + query.limit
+    domains = DomainFilter(exclude=query.exclude_domains)
     best: dict[str, tuple[float, Passage]] = {}
     for score, passage in islice(passages, MAX_CANDIDATES):
-        if passage.document_id in best or is_excluded(passage.url, query.exclude_domains):
+        if passage.document_id in best or not domains.wants(passage.url):
             continue
         best[passage.document_id] = (score, passage)
         if len(best) == wanted:

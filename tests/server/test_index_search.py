@@ -46,6 +46,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> LocalIndex:
         ({"exclude_domains": ("example",)}, {"corpus"}),
         ({"exclude_domains": ("hub.example/datasets",)}, set(PAGES) - {"sets", "sub"}),
         ({"exclude_domains": ("hub.example/datasets/okapi/x",)}, set(PAGES)),
+        ({"exclude_domains": ("hub.example/*/okapi",)}, set(PAGES) - {"sets", "sets2"}),
         (
             {"include_domains": ("hub.example",), "exclude_domains": ("www.hub.example",)},
             {"sets", "sets2", "upper"},

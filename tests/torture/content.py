@@ -9,8 +9,8 @@ from tests.torture.shown_by_tests import shown_by
 from tests.torture.site import Visitor, article, reply
 
 _ANY = (PAGE, ERROR)
-_NASTY = Path(__file__).resolve().parents[3] / "shared" / "data" / "nasty"
-COLLECTED = {"C1.files": _NASTY / "charset/tests", "R9.files": _NASTY / "pdf"}
+_COLLECTED = Path(__file__).resolve().parents[3] / "shared" / "data" / "nasty"
+COLLECTED = {"C1.files": _COLLECTED / "charset/tests", "R9.files": _COLLECTED / "pdf"}
 """Collections of others, by the name of the case that stands for one that is not at hand."""
 _JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたか頓と見当がつかぬ。"
 _RUSSIAN = "Широкая электрификация южных губерний даст мощный толчок подъёму."

@@ -1,6 +1,5 @@
 """One state of an index: what a query sees from its first to its last step."""
 
-import re
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -84,7 +83,7 @@ class Snapshot:
     def filter_query(self, query: SearchQuery) -> tantivy.Query | None:
         """What the operators of a query ask for, without its words; None when that is nothing.
 
-        An excluded domain with a path is not in it: see `is_excluded`.
+        An excluded domain with a path is not in it: the index knows hosts only.
         """
         must: list[tuple[tantivy.Occur, tantivy.Query]] = []
         if query.include_domains:
@@ -146,28 +145,3 @@ def _open(generation: Path, language: str) -> tantivy.Index:
 
 def _number(day: date) -> int:
     return day.year * 10_000 + day.month * 100 + day.day
-
-
-def is_excluded(url: str, exclude_domains: Sequence[str]) -> bool:
-    """Whether an entry with a path excludes this URL; an entry's path covers whole segments."""
-    for entry in exclude_domains:
-        domain, slash, path = entry.partition("/")
-        if not slash:
-            continue
-        host, path_of_url = _host_and_path(url)
-        path = path.strip("/")
-        if (host == domain or host.endswith(f".{domain}")) and (
-            not path or path_of_url == path or path_of_url.startswith(f"{path}/")
-        ):
-            return True
-    return False
-
-
-_HOST_AND_PATH = re.compile(
-    r"[^:/?#]{1,30}://(?:[^/?#@]{0,300}@)?([^/?#:]{1,300})[^/?#]{0,10}/?([^?#]*)"
-)
-
-
-def _host_and_path(url: str) -> tuple[str, str]:
-    found = _HOST_AND_PATH.match(url)
-    return (found[1].lower(), found[2].strip("/")) if found else ("", "")
