@@ -1,5 +1,6 @@
 """What is installed is what was looked at: hashes, floors of versions, rules, and no secrets."""
 
+import json
 import platform
 import re
 import tomllib
@@ -12,6 +13,7 @@ from packaging.version import Version
 
 from tests.release.artifacts import ROOT
 from tests.release.locks import LOCKS, Pin, files_of_project, pins_of
+from tests.release.real_audit import CLEAN, NOT_AUDITED, VULNERABLE, judged, worst
 
 FLOORS = {
     "anyio": ("4.4", "earlier ones had a race of threads that could end a process"),
@@ -209,3 +211,28 @@ def test_a_pin_that_is_no_pin_is_refused(tmp_path_factory: pytest.TempPathFactor
     path = folder / "requirements.lock"
     path.write_text(f"A_b==1 \\\n    {digest}\n    # via c\n", encoding="utf-8")
     assert pins_of(str(path)) == [Pin(str(path), "a-b", Version("1"), (digest[7:],))]
+
+
+def test_a_known_vulnerability_counts_although_another_lock_was_not_audited() -> None:
+    assert worst([NOT_AUDITED, VULNERABLE]) == VULNERABLE
+    assert worst([CLEAN, NOT_AUDITED]) == NOT_AUDITED
+    assert worst([CLEAN, CLEAN]) == CLEAN
+
+
+@pytest.mark.parametrize(
+    ("packages", "expected"),
+    [
+        ([{"name": "a", "version": "1", "vulns": []}], CLEAN),
+        ([{"name": "a", "version": "1", "vulns": [{"id": "CVE-1"}]}], VULNERABLE),
+        ([{"name": "a", "skip_reason": "not on PyPI"}], NOT_AUDITED),
+        ([], NOT_AUDITED),
+    ],
+)
+def test_a_lock_is_clean_only_where_every_package_was_looked_up(
+    packages: list[dict[str, object]], expected: int
+) -> None:
+    assert judged(json.dumps({"dependencies": packages}), "", 1)[0] == expected
+
+
+def test_an_audit_that_could_not_ask_is_no_clean_one() -> None:
+    assert judged("", "no network\n", 1) == (NOT_AUDITED, "NOT AUDITED: no network")
