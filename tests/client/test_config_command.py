@@ -264,7 +264,8 @@ def test_each_setting_is_described_with_its_default_and_its_variables(
     assert {row["key"] for row in rows if row["secret"]} == set(SECRETS)
     described = {setting.key: setting for setting in described_settings()}
     assert described["limits.tool_seconds"].default == 60.0
-    assert described["limits.tool_calls"].meaning == "Most tool calls."
+    turns = "Most model calls; where no answer came by then, it is asked for up to twice more."
+    assert described["limits.turns"].meaning == turns
     assert described["model"].variables == ("SEEKLING_MODEL", "OPENAI_BASE_URL")
     assert described["api_key"].variables == SECRETS["api_key"]
 

@@ -136,7 +136,7 @@ def check_robots(data: bytes) -> None:
     plain = [name[1].lower() for line in agents if (name := _PLAIN_AGENT.match(line))]
     parts_of_us = [name for name in plain if name in _OUR_NAME and name != _OUR_NAME]
     if len(plain) == len(agents) and not parts_of_us:
-        assert Protego.parse(text).can_fetch(url, "Seekling") == is_allowed
+        assert Protego.parse(text).can_fetch(url, PRODUCT_TOKEN) == is_allowed
 
 
 _OUR_NAME = PRODUCT_TOKEN.lower()

@@ -75,14 +75,19 @@ class LoadedServer:
             await anyio.sleep(every_seconds)
 
     def http(self) -> httpx.AsyncClient:
-        """A caller without bounds of its own."""
-        return httpx.AsyncClient(
-            base_url=self.base,
-            timeout=CALL_SECONDS,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            trust_env=False,
-            verify=False,
-        )
+        """A caller of it."""
+        return caller_of(self.base)
+
+
+def caller_of(base: str) -> httpx.AsyncClient:
+    """A caller without bounds of its own, of a server at an address."""
+    return httpx.AsyncClient(
+        base_url=base,
+        timeout=CALL_SECONDS,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+        trust_env=False,
+        verify=False,
+    )
 
 
 @asynccontextmanager

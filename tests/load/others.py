@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from tests.load.loaded_server import LoadedServer, call, list_tools
+from tests.load.loaded_server import call, caller_of, list_tools
 
 EVERY_SECONDS = 0.25
 
@@ -34,7 +34,7 @@ class Others:
 
 async def keep_calling(base: str, others: Others) -> None:
     """List the tools and search the embedded encyclopedia in turn, until cancelled."""
-    async with LoadedServer(base, 0).http() as http:
+    async with caller_of(base) as http:
         while True:
             for name in ("tools/list", "web_search"):
                 began = time.monotonic()

@@ -20,7 +20,8 @@ time.sleep(60)
 """
 """A server whose event loop is blocked."""
 OBEDIENT = """
-import os, sys, threading
+import os, signal, sys, threading
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and rightly stays so
 from mcp_server.serving.host import HostWatch, meet_host
 print("buffered", end=" ", flush=False)
 host = meet_host()
