@@ -98,6 +98,20 @@ def cpu_table(figures: Measured, limits: Limits) -> Table:
     )
 
 
+def cpu_at_once_table(figures: Measured) -> Table:
+    """CPU time per call, many at a time."""
+    rows = [
+        (name, *(_cell(each.cpu_ms(kind, AT_ONCE)) for kind in KINDS))
+        for name, each in figures.items()
+    ]
+    return Table(
+        title=f"CPU ms per page, {AT_ONCE} calls at once",
+        columns=("", *COLUMNS),
+        rows=tuple(rows),
+        note="What did not come back is counted with the characters below.",
+    )
+
+
 def ratio_table(figures: Measured, limits: Limits) -> Table:
     """Ours by theirs."""
     own = figures[OURS]
@@ -112,7 +126,7 @@ def ratio_table(figures: Measured, limits: Limits) -> Table:
         for name, theirs in others.items()
     ]
     return Table(
-        title=f"CPU of {OURS} divided by theirs",
+        title=f"CPU of {OURS} divided by theirs, one call at a time",
         columns=("", *COLUMNS),
         rows=tuple(rows),
         note="Medians of the rounds; less than ×1 is less than theirs.",
@@ -332,6 +346,7 @@ def main() -> None:
         about=ABOUT.format(real=read, rounds=rounds),
         tables=(
             cpu_table(figures, limits),
+            cpu_at_once_table(figures),
             ratio_table(figures, limits),
             rate_table(figures, limits),
             start_table(figures, limits),
