@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib.resources import files
 from itertools import islice
 from math import exp
+from operator import getitem
 from typing import TypedDict
 
 from mcp_server.extract.html.name_meanings import signs_of_word, words_of
@@ -30,9 +31,6 @@ _WEIGHTS_FILE = "content_weights.json"
 _MAX_LOG_ODDS = 30.0
 _REMEMBERED_WORDS = 16_384
 """Of names: some forty of each page are new."""
-
-_Bins = tuple[list[float], list[float]]
-"""Of one number: the upper bounds of all bins but the last, and the weights of the bins."""
 
 
 class Weights(TypedDict):
@@ -61,7 +59,9 @@ class ContentModel:
     def __init__(self, weights: Weights) -> None:
         self._bias = weights["bias"]
         self._words = weights["words"]
-        bins = iter([(weights["edges"][name], weights["bins"][name]) for name in NUMBERS])
+        edges = iter([weights["edges"][name] for name in NUMBERS])
+        bins = iter([weights["bins"][name] for name in NUMBERS])
+        self._edges = [list(islice(edges, size)) for size in GROUP_SIZES]
         self._bins = [list(islice(bins, size)) for size in GROUP_SIZES]
         near, far = weights["near"], weights["far"]
         known = {sign: (near.get(sign, 0.0), far.get(sign, 0.0)) for sign in near.keys() | far}
@@ -97,8 +97,8 @@ class ContentModel:
         }
 
     def _weigh_group(self, group: int, numbers: Numbers) -> float:
-        bins = zip(numbers, self._bins[group], strict=True)
-        return sum([weights[bisect_right(edges, number)] for number, (edges, weights) in bins])
+        places = map(bisect_right, self._edges[group], numbers)
+        return sum(map(getitem, self._bins[group], places))
 
     def _weigh_words(self, template: Template) -> float:
         known = self._words

@@ -6,6 +6,7 @@ within each other and in how many attributes one of them has.
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 _MAX_BYTES = 10_000_000
 _MAX_TAGS = 300_000
@@ -43,13 +44,31 @@ def is_too_much_to_parse(markup: bytes) -> bool:
 
 
 def _has_too_many_attributes(markup: bytes) -> bool:
-    starts = range(0, len(markup) - _STEP_BYTES, _STEP_BYTES)
-    if all(markup.find(b">", start, start + _STEP_BYTES) >= 0 for start in starts):
-        return False
-    return any(
-        len(_QUOTED.sub(b"", tag[0]).split()) > _MAX_ATTRIBUTES
-        for tag in _LONG_TAG.finditer(_without_scripts(markup))
+    return any(map(_is_full_of_attributes, _long_tags(markup))) and any(
+        _is_full_of_attributes(tag[0]) for tag in _LONG_TAG.finditer(_without_scripts(markup))
     )
+
+
+def _is_full_of_attributes(tag: bytes) -> bool:
+    return len(_QUOTED.sub(b"", tag).split()) > _MAX_ATTRIBUTES
+
+
+def _long_tags(markup: bytes) -> Iterator[bytes]:
+    """All that `_LONG_TAG` finds: looks into those alone that hold a whole step.
+
+    Most long scripts and data are passed over, as a `>` stands before them.
+    """
+    tag, seen = -1, 0
+    for start in range(0, len(markup) - _STEP_BYTES, _STEP_BYTES):
+        step = start, start + _STEP_BYTES
+        if markup.find(b">", *step) >= 0 or markup.find(b"<", *step) >= 0:
+            continue
+        last, seen = markup.rfind(b"<", seen, start), start
+        if last > tag:
+            tag = last
+            found = _LONG_TAG.match(markup, tag)
+            if found:
+                yield found[0]
 
 
 def _without_scripts(markup: bytes) -> bytes:
