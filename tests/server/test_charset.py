@@ -38,6 +38,9 @@ def html_charset(body: bytes, label: str = "") -> str:
         ("ISO-8859-1", "naïve".encode(), "utf_8"),
         ("Shift_JIS", "日本".encode("shift_jis"), "cp932"),
         ("gb2312", "中文".encode("gbk"), "gb18030"),
+        ("koi8-r", "😀😀😀".encode(), "koi8_r"),
+        ("koi8-r", "😀😀😀😀".encode(), "utf_8"),
+        ("koi8-r", "中文中文中".encode(), "utf_8"),
         ("", b"<meta charset=euc-kr>" + "한국".encode("euc-kr"), "cp949"),
         (
             "",

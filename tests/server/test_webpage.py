@@ -13,6 +13,7 @@ from mcp_server.visit.media_type import sniff
 from mcp_server.visit.types import Resource
 
 FILLER = "This sentence is here so that the main part has more text than the rest. " * 4
+MANY_ATTRIBUTES = " ".join(f"a{number}=1" for number in range(200_000))
 
 
 def read(markup: str, media_type: str = "text/html") -> Extracted:
@@ -218,10 +219,12 @@ def test_hostile_pages_are_read_in_bounded_time(markup: str) -> None:
         "<p>word</p>\n" * 151_000,
         "<div>" * 100_000 + "word",
         "<div>" * 20_000 + "word" + "</p>" * 5_000,
-        "<p " + " ".join(f"a{number}=1" for number in range(200_000)) + ">word</p>",
+        "<p " + MANY_ATTRIBUTES + ">word</p>",
+        f"<script>{'x' * 9_000}</script><p {MANY_ATTRIBUTES}>word</p>",
+        f"<style id='{'x' * 9_000}'>{'x' * 90_000}</style><p {MANY_ATTRIBUTES}>word</p>",
         "<p>" + "word" * 3_000_000,
     ],
-    ids=["tags", "depth", "depth with other ends", "attributes", "bytes"],
+    ids=["tags", "depth", "depth with other ends", "attributes", "script", "style", "bytes"],
 )
 def test_a_page_that_would_hold_the_parser_is_stripped_at_once(markup: str) -> None:
     started = time.process_time()
