@@ -2,6 +2,7 @@
 
 import time
 
+import ada_url
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
@@ -219,6 +220,15 @@ LINKS = {
 }
 
 
+HREFS = [
+    *("/a", "b", "?q='", "/x/../a", "/x/./a", "/.a", "//other.example/", "/a//b", "/a?b//c"),
+    *("https://x.example/a?q=1#c", "https://x.example", "https://x.example:443/", "http://1.2/a"),
+    *("https://x.example/q?a='", "https://X.example/a", "https://xn--a.example/"),
+    *("https://user@x.example/", "https://x.example/%7e", "https://x.example/ü", "http:/a"),
+]
+"""Plain addresses, and such in which the URL rules change something."""
+
+
 @pytest.mark.parametrize(("markup", "expected"), CONSTRUCTS.values(), ids=CONSTRUCTS)
 def test_a_construct_keeps_its_meaning(markup: str, expected: str) -> None:
     assert markdown(markup) == expected
@@ -235,6 +245,13 @@ def test_links_follow_the_base_of_the_page() -> None:
     assert markdown("<head><base href='file:///etc/'></head><a href=y>Y</a>") == (
         "[Y](https://example.com/dir/y)"
     )
+
+
+@pytest.mark.parametrize("page", ["https://example.com/d/", "HTTPS://EXAMPLE.com:443/./d/"])
+@pytest.mark.parametrize("href", HREFS)
+def test_a_link_is_resolved_by_the_url_rules(page: str, href: str) -> None:
+    urls = PageUrls(LexborHTMLParser("<p>"), page)
+    assert urls.absolute(href) == ada_url.join_url(page, href)
 
 
 @pytest.mark.parametrize("url", ["", "file:///home/me/page.html", "page.html"])

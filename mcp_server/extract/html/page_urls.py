@@ -9,8 +9,11 @@ from selectolax.lexbor import LexborHTMLParser
 MAX_URL_CHARS = 2_000
 _MAX_REMEMBERED_URLS = 5_000
 
-_PLAIN_PATH = re.compile(r"/[\w~!$&'*+,;=:@%?#./-]*", re.A)
-"""With no `//` and `/.` in it: an absolute path in which the URL rules would change nothing."""
+_PLAIN_URL = re.compile(
+    r"(https?://(?:[a-z0-9][a-z0-9-]{0,62}\.){1,9}[a-z]{2,20})?(/[\w~!$&*+,;=:@%?#./-]*)", re.A
+)
+"""An origin and a path, or a path. With no `//` and `/.` in the path, and no `xn--` in the origin,
+the URL rules would change nothing."""
 _BREAKS_MARKDOWN = str.maketrans({"(": "%28", ")": "%29"})
 
 
@@ -25,6 +28,7 @@ class PageUrls:
             page_url: its final URL; may be "" or no address on the web, so that only absolute
                 links are kept.
         """
+        page_url = _normalized(page_url)
         self._base = page_url if page_url.startswith(("https://", "http://")) else "about:blank"
         base = tree.head.css_first("base[href]") if tree.head is not None else None
         if base is not None:
@@ -42,10 +46,12 @@ class PageUrls:
         """
         if len(href) > MAX_URL_CHARS:
             return ""
-        is_plain = _PLAIN_PATH.fullmatch(href) and "//" not in href and "/." not in href
-        if is_plain and self._origin:
-            url = self._origin + href
-            return url if len(url) <= MAX_URL_CHARS else ""
+        plain = _PLAIN_URL.fullmatch(href)
+        if plain:
+            origin, path = plain.groups(self._origin)
+            if origin and "//" not in path and "/." not in path and "xn--" not in origin:
+                url = origin + path
+                return url if len(url) <= MAX_URL_CHARS else ""
         known = self._known.get(href)
         if known is None:
             known = self._join(href)
@@ -68,3 +74,10 @@ class PageUrls:
         if not url.startswith(("https://", "http://")) or len(url) > MAX_URL_CHARS:
             return ""
         return url.translate(_BREAKS_MARKDOWN)
+
+
+def _normalized(url: str) -> str:
+    try:
+        return ada_url.URL(url).href
+    except ValueError:
+        return ""
